@@ -1,0 +1,9 @@
+// name: run_finish
+// mode: write
+// params: id, at, status, summary, error
+// returns: id
+// Closes a run as succeeded, failed or cancelled, with its summary (JSON text) or its one-line error.
+CYPHER 25
+MATCH (r:Run {id: $id})
+SET r.status = $status, r.finished_at = $at, r.updated_at = $at, r.summary = $summary, r.error = $error
+RETURN r.id AS id

@@ -1,0 +1,1 @@
+"""A shop's knowledge graph that learns: ingest, train, publish, recommend and explain over Neo4j."""

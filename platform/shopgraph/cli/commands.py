@@ -1,0 +1,12 @@
+"""Which module provides which command; modules are imported only when the command line is used."""
+
+from __future__ import annotations
+
+import typer
+
+from shopgraph.cli import schema, services
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(services.app, name="services")
+    app.add_typer(schema.app, name="schema")

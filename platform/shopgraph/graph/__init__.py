@@ -1,0 +1,1 @@
+"""Everything that speaks to Neo4j: no other package imports a Neo4j client."""

@@ -1,0 +1,163 @@
+"""One driver a process; runs named queries in managed transactions, which are the only place that retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import Any
+
+import neo4j
+from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
+from neo4j.vector import Vector
+
+from shopgraph.errors import QueryError, ServiceError
+from shopgraph_cypher import Query, QueryCatalogue
+
+MINIMUM_VERSION = (2026, 1)
+"""The first server whose Cypher 25 has `SEARCH ... IN (VECTOR INDEX ...)`."""
+
+Record = dict[str, Any]
+
+
+class Graph:
+    """A Neo4j database reached through the named queries.
+
+    Open it after a fork, close it in the process that opened it.
+
+    Args:
+        uri: Bolt address, e.g. `bolt://127.0.0.1:7687`.
+        auth: user and password.
+        database: name of the database.
+        queries: the catalogue the names are looked up in.
+        timeout_seconds: bound on connecting and on each server-side transaction.
+
+    Raises:
+        ServiceError: the server can't be reached, refuses the password, or is too old.
+    """
+
+    def __init__(
+        self, uri: str, auth: tuple[str, str], database: str, queries: QueryCatalogue, timeout_seconds: float = 60.0
+    ) -> None:
+        self.uri = uri
+        self.database = database
+        self.queries = queries
+        self._timeout_seconds = timeout_seconds
+        try:
+            self.driver = neo4j.GraphDatabase.driver(
+                uri,
+                auth=auth,
+                connection_timeout=timeout_seconds,
+                connection_acquisition_timeout=timeout_seconds,
+                max_transaction_retry_time=timeout_seconds,
+                notifications_min_severity="OFF",
+                user_agent="shopgraph",
+            )
+            self.version = self._require_version()
+        except AuthError:
+            raise ServiceError(f"Neo4j at {uri} refuses the user {auth[0]!r}: check SHOPGRAPH_NEO4J_PASSWORD") from None
+        except (ServiceUnavailable, DriverError, OSError, ValueError) as error:
+            raise ServiceError(f"Neo4j at {uri} can't be reached: {error}") from None
+
+    def __enter__(self) -> Graph:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.driver.close()
+
+    def read(self, name: str, /, **params: Any) -> list[Record]:
+        """Run a read query; all its records."""
+        query = self._query(name, "read", params)
+
+        def work(tx: neo4j.ManagedTransaction) -> list[Record]:
+            return [record.data() for record in tx.run(query.text, params)]
+
+        return self._execute(query, work)
+
+    def record(self, name: str, /, **params: Any) -> Record | None:
+        """Run a read query that answers with at most one (wide) record."""
+        found = self.read(name, **params)
+        if len(found) > 1:
+            raise QueryError(f"{name} answered with {len(found)} records where one was expected")
+        return found[0] if found else None
+
+    def write(self, name: str, /, **params: Any) -> list[Record]:
+        """Run a write query in one managed transaction; all its records."""
+        query = self._query(name, "write", params)
+
+        def work(tx: neo4j.ManagedTransaction) -> list[Record]:
+            return [record.data() for record in tx.run(query.text, params)]
+
+        return self._execute(query, work)
+
+    def write_batches(
+        self, name: str, rows: Iterable[Any], /, batch_size: int = 5_000, **params: Any
+    ) -> Iterator[tuple[int, list[Record]]]:
+        """Send `rows` to a write query as `$rows`, one transaction a batch; yields rows sent and the records.
+
+        A batch is all or nothing; after a failure the batches before it stay, so queries are written to be repeatable.
+        """
+        for batch in batched(rows, batch_size):
+            yield len(batch), self.write(name, rows=batch, **params)
+
+    def schema(self, name: str, /, **params: Any) -> list[Record]:
+        """Run a schema query (auto-commit: schema and data changes can't share a transaction)."""
+        query = self._query(name, "schema", params)
+        try:
+            with self.driver.session(database=self.database) as session:
+                return [record.data() for record in session.run(neo4j.Query(query.text, self._timeout_seconds), params)]
+        except Neo4jError as error:
+            raise _explain(query, error) from error
+
+    def _query(self, name: str, mode: str, params: dict[str, Any]) -> Query:
+        query = self.queries[name]
+        if query.mode != mode:
+            raise QueryError(f"{name} is declared {query.mode} and was called to {mode}")
+        if set(params) != set(query.params):
+            raise QueryError(f"{name} takes {sorted(query.params)}, was given {sorted(params)}")
+        return query
+
+    def _execute(self, query: Query, work: Any) -> list[Record]:
+        bounded = neo4j.unit_of_work(timeout=self._timeout_seconds)(work)
+        access = neo4j.READ_ACCESS if query.mode == "read" else neo4j.WRITE_ACCESS
+        try:
+            with self.driver.session(database=self.database, default_access_mode=access) as session:
+                run = session.execute_read if query.mode == "read" else session.execute_write
+                return run(bounded)
+        except (ServiceUnavailable, DriverError) as error:
+            raise ServiceError(f"Neo4j at {self.uri} stopped answering during {query.name}: {error}") from error
+        except Neo4jError as error:
+            raise _explain(query, error) from error
+
+    def _require_version(self) -> tuple[int, ...]:
+        self.driver.verify_connectivity()
+        agent = self.driver.get_server_info().agent
+        digits = agent.rpartition("/")[2].split("-")[0].split(".")
+        version = tuple(int(part) for part in digits if part.isdigit())
+        if version < MINIMUM_VERSION:
+            needed = ".".join(str(part) for part in MINIMUM_VERSION)
+            self.driver.close()
+            raise ServiceError(f"{agent} at {self.uri} is too old: vector SEARCH needs Neo4j {needed} or later")
+        return version
+
+
+def vector(values: Sequence[float]) -> Vector:
+    """Wrap a float32 array for the wire: half the time of a list of Python floats. Store it by `toFloatList($v)`."""
+    return Vector.from_numpy(values) if hasattr(values, "dtype") else Vector.from_native(list(values), "f32")
+
+
+def batched(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _explain(query: Query, error: Neo4jError) -> Exception:
+    if isinstance(error, ClientError):
+        return QueryError(f"{query.name}: {error.message}")
+    return ServiceError(f"Neo4j failed during {query.name}: {error.message}")

@@ -1,0 +1,198 @@
+"""The graph's shape as frozen data: what constraints, loaders, export, pages and tests are checked against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""`retired_at` of a product that is on sale: in-index filters know no NULL, so "never" is a date."""
+
+SEGMENTS = (
+    "age",
+    "gender",
+    "income",
+    "household_size",
+    "household_comp",
+    "home_ownership",
+    "marital_status",
+    "kids_count",
+    "region",
+)
+"""The categorical properties a `User` may carry; none of them identifies a person."""
+
+STAMPS = frozenset({"source", "run", "updated_at"})
+"""Who wrote a node or relation last. Left out of snapshot ids and graph hashes."""
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property of a node or relation. `kind` is a Neo4j scalar type in lower case."""
+
+    name: str
+    kind: str
+    doc: str
+    default: object = None
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A label with its unique key and the properties a source may write."""
+
+    label: str
+    properties: tuple[Property, ...]
+    swept: bool = False
+    """Whether a full-state source retires what it no longer names."""
+
+    @property
+    def key(self) -> str:
+        return "id"
+
+
+@dataclass(frozen=True)
+class RelationType:
+    """A relationship type between two labels. `behaviour` is append-only; the rest is catalogue."""
+
+    type: str
+    source: str
+    target: str
+    properties: tuple[Property, ...] = ()
+    behaviour: bool = False
+    derived: bool = False
+
+
+@dataclass(frozen=True)
+class EmbeddingFamily:
+    """Vectors of one origin, served from one of two slots.
+
+    Shapes:
+        each vector: (dimension,), float32, unit length, so that cosine equals the inner product.
+    """
+
+    name: str
+    dimension: int
+    labels: tuple[str, ...]
+    indexed: str = "Product"
+
+    def vector_property(self, slot: str) -> str:
+        return f"{self.name}_{slot}"
+
+    def list_property(self, slot: str) -> str:
+        """The exact nearest products of the node, ids in falling order of similarity."""
+        return f"{self.name}_{slot}_top"
+
+    def index_name(self, slot: str) -> str:
+        return f"{self.indexed.lower()}_{self.name}_{slot}"
+
+
+SLOTS = ("blue", "green")
+
+FAMILIES = {
+    "graph": EmbeddingFamily("graph", 64, ("Product", "User")),
+    "text": EmbeddingFamily("text", 128, ("Product",)),
+}
+
+
+def _text(name: str, doc: str, default: object = None) -> Property:
+    return Property(name, "string", doc, default)
+
+
+NODES: dict[str, NodeType] = {
+    node.label: node
+    for node in (
+        NodeType(
+            "Product",
+            (
+                _text("id", "source-namespaced id, e.g. cj:1029743"),
+                _text("title", "what a shopper reads"),
+                _text("description", "free text, may be empty", ""),
+                Property("price", "float", "current price in the source's currency; absent when unknown"),
+                _text("image", "path or address of a picture, may be empty", ""),
+                _text("package_size", "as printed on the package, e.g. 12 OZ", ""),
+                Property("stock", "integer", "units on hand; 1 where the source does not track stock", 1),
+                Property("hidden", "boolean", "taken out of every answer by a curator", False),
+                Property("retired_at", "datetime", "when the feed stopped naming it; year 9999 while on sale", NEVER),
+                Property("first_seen", "datetime", "first time a feed or purchase named it"),
+                _text("brand_id", "copy of MADE_BY for in-index filters", ""),
+                _text("category_1", "id of the top category, copy of IN_CATEGORY for in-index filters", ""),
+                _text("category_2", "id of the second category level", ""),
+                _text("category_3", "id of the third category level", ""),
+            ),
+            swept=True,
+        ),
+        NodeType(
+            "User",
+            (
+                _text("id", "keyed pseudonym, never the shop's raw id"),
+                *(_text(name, "segment attribute") for name in SEGMENTS),
+            ),
+        ),
+        NodeType("Brand", (_text("id", "normalised name"), _text("name", "as written"))),
+        NodeType("Author", (_text("id", "normalised name"), _text("name", "as written"))),
+        NodeType(
+            "Category",
+            (
+                _text("id", "the whole path, e.g. GROCERY > SOUP > DRY SOUP"),
+                _text("name", "the last part of the path"),
+                Property("level", "integer", "1 at the top"),
+            ),
+        ),
+        NodeType(
+            "Attribute",
+            (_text("id", "key=value"), _text("key", "e.g. label"), _text("value", "e.g. private")),
+        ),
+        NodeType("SearchTerm", (_text("id", "the term, lower case, single spaces"), _text("text", "as first typed"))),
+    )
+}
+
+_AT = Property("at", "datetime", "when it happened, UTC")
+
+RELATIONS: dict[str, RelationType] = {
+    relation.type: relation
+    for relation in (
+        RelationType(
+            "PURCHASED",
+            "User",
+            "Product",
+            (
+                _text("line_id", "unique; one per order line"),
+                _AT,
+                Property("quantity", "integer", "units, at least 1"),
+                Property("amount", "float", "the line's total paid, in the source's currency; 0 is real"),
+                Property("discount", "float", "what was taken off the line, in the source's currency", 0.0),
+                _text("order_id", "one basket"),
+            ),
+            behaviour=True,
+        ),
+        RelationType("VIEWED", "User", "Product", (_text("line_id", "unique event id"), _AT), behaviour=True),
+        RelationType("SEARCHED", "User", "SearchTerm", (_text("line_id", "unique event id"), _AT), behaviour=True),
+        RelationType(
+            "RATED",
+            "User",
+            "Product",
+            (
+                _text("line_id", "unique event id"),
+                _AT,
+                Property("rating", "float", "1 (worst) to 5 (best)"),
+                _text("text", "review, may be empty", ""),
+            ),
+            behaviour=True,
+        ),
+        RelationType("MADE_BY", "Product", "Brand"),
+        RelationType("WRITTEN_BY", "Product", "Author"),
+        RelationType("IN_CATEGORY", "Product", "Category"),
+        RelationType("CHILD_OF", "Category", "Category"),
+        RelationType("HAS_ATTRIBUTE", "Product", "Attribute"),
+        RelationType(
+            "BOUGHT_WITH",
+            "Product",
+            "Product",
+            (Property("weight", "float", "cosine of the two products' baskets"),),
+            derived=True,
+        ),
+    )
+}
+"""`CONTAINS` (Order to Product) is implied by `order_id` and built only where a query needs it."""
+
+BEHAVIOUR = tuple(name for name, relation in RELATIONS.items() if relation.behaviour)
+CATALOGUE = tuple(name for name, relation in RELATIONS.items() if not relation.behaviour and not relation.derived)

@@ -1,0 +1,93 @@
+"""Settings of one installation, read once from the environment and passed on; nothing else reads the environment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shopgraph.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Every knob an operator may turn; each is the environment variable `SHOPGRAPH_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="SHOPGRAPH_", frozen=True, extra="ignore")
+
+    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("shopgraph", appauthor=False)))
+    """Databases, secrets, logs, models, snapshots and rejects of this installation."""
+    cache: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("shopgraph", appauthor=False)))
+    """What several installations may share: the Neo4j jars."""
+
+    neo4j_uri: str | None = None
+    """An own Neo4j to use instead of the managed one, e.g. neo4j://db:7687. Never started or stopped by us."""
+    neo4j_user: str = "neo4j"
+    neo4j_password: SecretStr | None = None
+    neo4j_database: str = "neo4j"
+    neo4j_port: int | None = None
+    """Bolt port of the managed server; a free one by default."""
+    neo4j_heap_mib: int | None = None
+    """JVM heap of the managed server; sized to the machine by default."""
+    neo4j_page_cache_mib: int | None = None
+    neo4j_timeout_seconds: float = 60.0
+    """Longest wait for a connection or a single query's server-side transaction."""
+    broker_url: str | None = None
+    """An own Valkey or Redis to use instead of the managed one, e.g. redis://queue:6379/0."""
+    broker_port: int | None = None
+
+    clock: Literal["wall", "data"] = "wall"
+    """`wall`: "now" is this moment. `data`: "now" is the newest event in the graph (for historical data)."""
+    cypher_path: Path | None = None
+    """A folder of the shop's own named query files; read mode only."""
+    source: str = "shop"
+    """Source name of raw user ids given to the API, the namespace they are pseudonymised in."""
+
+    device: str = "auto"
+    """Where models train: auto, cpu, cuda or cuda:N."""
+    torch_threads: int = 0
+    """CPU threads of a training process; 0 leaves the choice to torch."""
+    seed: int = 7
+
+    web_host: str = "127.0.0.1"
+    web_port: int = 8080
+    web_workers: int = 2
+    retrain_hour: int = 3
+    """Hour of the nightly retraining, local time."""
+
+    @property
+    def secrets(self) -> Path:
+        return self.home / "secrets"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.home / "snapshots"
+
+    @property
+    def models(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def rejects(self) -> Path:
+        return self.home / "rejects"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; a malformed value becomes one line naming its variable."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SHOPGRAPH_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(f"{name}: {first['msg']} (got {first.get('input')!r})") from None
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,42 @@
+"""Composition root of everything that serves: it never reaches torch."""
+
+from __future__ import annotations
+
+from shopgraph.errors import ConfigurationError
+from shopgraph.graph.connection import Graph
+from shopgraph.graph.migration import Schema
+from shopgraph.services.broker import Broker
+from shopgraph.services.neo4j_server import Neo4jServer
+from shopgraph.settings import Settings
+from shopgraph_cypher import load_queries
+
+
+def open_graph(settings: Settings, apply_schema: bool = True) -> Graph:
+    """Connect to the shop's own Neo4j when one is named, else to the managed one, and bring its schema up to date.
+
+    Raises:
+        ConfigurationError: an own server without a password.
+        ServiceError: no server answers, or its schema was changed by hand.
+    """
+    if settings.neo4j_uri:
+        if settings.neo4j_password is None:
+            raise ConfigurationError("SHOPGRAPH_NEO4J_URI is set: set SHOPGRAPH_NEO4J_PASSWORD too")
+        uri, password = settings.neo4j_uri, settings.neo4j_password.get_secret_value()
+    else:
+        server = Neo4jServer(settings)
+        uri, password = server.uri(), server.password()
+    graph = Graph(
+        uri,
+        (settings.neo4j_user, password),
+        settings.neo4j_database,
+        load_queries(settings.cypher_path),
+        settings.neo4j_timeout_seconds,
+    )
+    if apply_schema:
+        Schema(graph).apply()
+    return graph
+
+
+def broker_url(settings: Settings) -> str:
+    """The shop's own broker when one is named, else the managed one."""
+    return settings.broker_url or Broker(settings).url()
