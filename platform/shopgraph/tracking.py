@@ -52,7 +52,7 @@ def new_run_id(kind: str) -> str:
 
 
 class RunLog:
-    """Begins, advances and closes runs."""
+    """Queues, begins, advances and closes runs."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -62,6 +62,10 @@ class RunLog:
         run_id = run_id or new_run_id(kind)
         self._graph.write("run_begin", id=run_id, kind=kind, at=utc_now(), details=json.dumps(details or {}))
         return run_id
+
+    def queue(self, run_id: str, kind: str, details: dict[str, Any] | None = None) -> None:
+        """Note a run that waits for a worker; a run that a worker has begun meanwhile stays as it is."""
+        self._graph.write("run_queue", id=run_id, kind=kind, at=utc_now(), details=json.dumps(details or {}))
 
     def progress(self, run_id: str) -> Progress:
         """A reporter for one run that writes at most once a second, and at each change of step."""

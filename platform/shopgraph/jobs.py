@@ -1,0 +1,168 @@
+"""Names, queues and payloads of background work, and the producer that sends it; the workers are never imported."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from celery import Celery, chain
+from kombu.exceptions import OperationalError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shopgraph.errors import BusyError, ServiceError
+from shopgraph.settings import utc_now
+
+IO, CPU, GPU = "io", "cpu", "gpu"
+QUEUES = (IO, CPU, GPU)
+"""One worker process each: waiting on servers; arithmetic on cores; training (an accelerator where there is one)."""
+
+RETRAIN_STEPS: dict[str, str] = {
+    "retrain.export": IO,
+    "retrain.train_graph": GPU,
+    "retrain.train_text": GPU,
+    "retrain.evaluate": CPU,
+    "retrain.refit": GPU,
+    "retrain.publish": CPU,
+}
+"""The steps of a retraining in order, each with the queue it waits in."""
+
+NIGHTLY = "retrain.nightly"
+LEASE_KEY = "shopgraph:lease:retrain"
+"""Hash with the field `run` while a retraining is under way; it lapses with its holder."""
+
+LONGEST_RUN_SECONDS = 24 * 3600
+SOCKET_TIMEOUT_SECONDS = 10.0
+
+BROKER_OPTIONS: dict[str, Any] = {
+    "visibility_timeout": LONGEST_RUN_SECONDS,
+    "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
+    "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+"""Shared by producer and workers: Valkey hands a task out again when it outlives the visibility timeout."""
+
+Announce = Callable[[str, str, dict[str, Any]], object]
+"""Notes a run that waits in a queue, so that the panel shows it at once: `RunLog.queue`."""
+
+
+class RetrainRequest(BaseModel):
+    """What a retraining is asked to do; plain JSON on the wire."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    before: AwareDatetime | None = None
+    """Learn from behaviour before this instant; None is the clock's now."""
+    holdout_weeks: int = Field(4, ge=1, le=52)
+    """The last weeks, held out of training to choose the epochs and to judge the candidate."""
+    holdout_file: str | None = None
+    """A Parquet of later purchases that judges instead: nothing is held out of the snapshot, no refit is due."""
+    refit: bool = True
+    """Whether to learn once more from everything, for the epochs the held-out weeks chose."""
+    families: list[Literal["graph", "text"]] = Field(default=["graph", "text"], min_length=1)
+    """Which embeddings to train; a family left out keeps the version that serves."""
+    config: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By family, fields of its learner's config to set otherwise."""
+    force: bool = False
+    """Publish even where the gate finds the candidate worse than what serves."""
+
+    @model_validator(mode="after")
+    def _config_names_trained_families(self) -> RetrainRequest:
+        unknown = sorted(self.config.keys() - set(self.families))
+        if unknown:
+            raise ValueError(f"config is given for {', '.join(unknown)}, which is not trained")
+        return self
+
+    @property
+    def holds_out(self) -> bool:
+        return self.holdout_file is None
+
+
+class Jobs:
+    """Sends work to the queues; it executes none.
+
+    Args:
+        broker_url: the broker, e.g. `redis://:secret@127.0.0.1:6379/0`.
+        announce: told of each run once its work is queued.
+    """
+
+    def __init__(self, broker_url: str, announce: Announce | None = None) -> None:
+        self._url = broker_url
+        self._announce = announce
+        self._app = Celery("shopgraph-producer", broker=broker_url, set_as_current=False)
+        self._app.conf.update(
+            task_serializer="json",
+            task_ignore_result=True,
+            broker_transport_options=BROKER_OPTIONS,
+            task_publish_retry_policy={"max_retries": 2, "interval_start": 0.2, "interval_max": 1.0},
+        )
+
+    def retrain(self, request: RetrainRequest, kind: str = "retrain") -> str:
+        """Queue a retraining; its run id, under which the run log tells how it goes.
+
+        Raises:
+            BusyError: another retraining is under way.
+            ServiceError: the broker can't be reached.
+        """
+        running = self.running()
+        if running is not None:
+            raise BusyError(f"run {running} is retraining: wait until it ends")
+        run_id = f"{kind}-{utc_now():%y%m%d%H%M%S}-{secrets.token_hex(3)}"
+        self.send_steps(run_id, request)
+        if self._announce is not None:
+            self._announce(run_id, kind, request.model_dump(mode="json"))
+        return run_id
+
+    def send_steps(self, run_id: str, request: RetrainRequest, first: str = "retrain.export") -> None:
+        """Queue the steps of a run as one chain, from `first` on; a step already done answers at once."""
+        names = list(RETRAIN_STEPS)
+        payload = request.model_dump(mode="json")
+        steps = [
+            self._app.signature(name, args=(run_id, payload), immutable=True, queue=RETRAIN_STEPS[name])
+            for name in names[names.index(first) :]
+        ]
+        with self._reaching_broker():
+            chain(*steps, app=self._app).apply_async()
+
+    def running(self) -> str | None:
+        """The run that retrains now, or None."""
+        with self._reaching_broker(), self._client() as client:
+            holder = client.hget(LEASE_KEY, "run")
+        return str(holder) if holder else None
+
+    def waiting(self) -> dict[str, int]:
+        """How many tasks wait in each queue."""
+        with self._reaching_broker(), self._client() as client:
+            return {queue: int(client.llen(queue)) for queue in QUEUES}
+
+    def ping(self, timeout_seconds: float = 1.0) -> dict[str, list[str]]:
+        """Which workers listen to each queue; an empty list means that its work waits."""
+        with self._reaching_broker():
+            answers = self._app.control.inspect(timeout=timeout_seconds).active_queues() or {}
+        return {
+            queue: sorted(worker for worker, listens in answers.items() if queue in {item["name"] for item in listens})
+            for queue in QUEUES
+        }
+
+    def close(self) -> None:
+        self._app.close()
+
+    def _client(self) -> Redis:
+        return Redis.from_url(
+            self._url,
+            decode_responses=True,
+            socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
+            socket_timeout=SOCKET_TIMEOUT_SECONDS,
+        )
+
+    @contextmanager
+    def _reaching_broker(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, RedisError, OSError) as error:
+            where = self._app.connection_for_write().as_uri()
+            raise ServiceError(f"the broker at {where} can't be reached: {error}") from None
