@@ -61,6 +61,18 @@ class Reject:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the rows of one table were read, so that a row the graph refuses is found again in its file.
+
+    Shapes:
+        rows: (rows of the table,), int64, numbered as in `Reject.row`
+    """
+
+    file: str
+    rows: pa.Array
+
+
+@dataclass(frozen=True)
 class Feed:
     """A cleaned source, ready to load."""
 
@@ -68,6 +80,10 @@ class Feed:
     nodes: dict[str, pa.Table]
     relations: dict[str, pa.Table]
     rejects: list[Reject] = field(default_factory=list)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    """By relation type; a type without one counts its own table's rows."""
+    partial: bool = False
+    """Whether catalogue rows were refused: what such a feed does not name is not taken for gone."""
 
     def __post_init__(self) -> None:
         for name, table in self.tables():

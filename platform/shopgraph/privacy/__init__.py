@@ -1,0 +1,1 @@
+"""What keeps people's names out of the graph."""
