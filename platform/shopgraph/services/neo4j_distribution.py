@@ -12,8 +12,12 @@ import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shopgraph.errors import ServiceError
+
+if TYPE_CHECKING:  # jgo is slow to import, and only set-up needs it
+    from jgo.env import Environment
 
 VERSION = "2026.08.1"
 COORDINATES = (
@@ -69,7 +73,7 @@ def install(cache: Path, say: Callable[[str], None]) -> Path:
     return lib
 
 
-def _resolve(cache: Path):  # noqa: ANN202 (jgo's Environment; imported late: it is slow and only set-up needs it)
+def _resolve(cache: Path) -> Environment:
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.env import EnvironmentBuilder, EnvironmentSpec, LinkStrategy
     from jgo.maven import MavenContext
@@ -86,7 +90,10 @@ def _resolve(cache: Path):  # noqa: ANN202 (jgo's Environment; imported late: it
 def _verify(lock_path: Path) -> None:
     def hashes(path: Path) -> dict[str, str]:
         locked = tomllib.loads(path.read_text())["dependencies"]
-        return {f"{item['groupId']}:{item['artifactId']}:{item['version']}:{item.get('classifier', '')}": item["sha256"] for item in locked}
+        return {
+            f"{item['groupId']}:{item['artifactId']}:{item['version']}:{item.get('classifier', '')}": item["sha256"]
+            for item in locked
+        }
 
     wanted, got = hashes(LOCK_FILE), hashes(lock_path)
     wrong = sorted(name for name in wanted.keys() | got.keys() if wanted.get(name) != got.get(name))

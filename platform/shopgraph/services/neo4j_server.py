@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -13,7 +15,15 @@ from pathlib import Path
 import psutil
 
 from shopgraph.errors import ServiceError
-from shopgraph.services.local_process import LocalProcess, ProcessState, free_port, listens, secret
+from shopgraph.services.local_process import (
+    LocalProcess,
+    ProcessState,
+    Watcher,
+    disk_errors,
+    free_port,
+    listens,
+    secret,
+)
 from shopgraph.services.neo4j_distribution import JVM_OPENS, installed, java_home
 from shopgraph.settings import Settings
 
@@ -73,7 +83,7 @@ class Neo4jServer:
         Raises:
             ServiceError: the jars are missing, the port is taken, or the server did not come up (with its log).
         """
-        with self._process.locked():
+        with disk_errors(self.home), self._process.locked():
             state = self._process.state()
             if state is not None:
                 return state
@@ -101,10 +111,17 @@ class Neo4jServer:
         """Run `neo4j-admin database import full` into the stopped server's database; returns the tool's report.
 
         A mark stays while it runs: a database that an interrupted import left behind is discarded at the next start.
+
+        Raises:
+            ServiceError: the server runs, the import failed, or there is a database and the arguments do not say
+                `--overwrite-destination` (a mark would then cost the database that is there).
         """
-        with self._process.locked():
+        with disk_errors(self.home), self._process.locked():
             if self._process.state() is not None:
                 raise ServiceError("the managed Neo4j must be stopped for a bulk import")
+            overwrites = any(argument.startswith("--overwrite-destination") for argument in arguments)
+            if self._store("databases").exists() and not overwrites:
+                raise ServiceError("the managed Neo4j has a database already: a bulk import would replace it")
             self._prepare(free_port(self._settings.neo4j_port))
             self._import_mark.touch()
             report = self._admin(["database", "import", "full", self._settings.neo4j_database, *arguments])
@@ -114,8 +131,12 @@ class Neo4jServer:
     def _discard_broken_import(self) -> None:
         if self._import_mark.exists():
             for kind in ("databases", "transactions"):
-                shutil.rmtree(self.home / "data" / kind / self._settings.neo4j_database, ignore_errors=True)
+                if self._store(kind).exists():
+                    shutil.rmtree(self._store(kind))
             self._import_mark.unlink()
+
+    def _store(self, kind: str) -> Path:
+        return self.home / "data" / kind / self._settings.neo4j_database
 
     def _prepare(self, port: int) -> None:
         lib = installed(self._settings.cache)
@@ -185,15 +206,19 @@ class Neo4jServer:
     def _admin(self, arguments: list[str]) -> str:
         command = [*self._java("-Xmx256m"), "org.neo4j.server.startup.Neo4jAdminCommand", *arguments]
         started = time.monotonic()
-        child = subprocess.Popen(
-            command, env=self._environment(), cwd=self.home, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
-        try:
-            output, _ = child.communicate(timeout=ADMIN_TIMEOUT_SECONDS)
-        except BaseException:
-            _kill_group(child.pid)
-            raise
+        with Watcher() as watcher:
+            child = subprocess.Popen(
+                command, env=self._environment(), cwd=self.home, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            )  # fmt: skip
+            try:
+                watcher.guard(child.pid)
+                output, _ = child.communicate(timeout=ADMIN_TIMEOUT_SECONDS)
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+                raise
         with self.log.open("a") as log:
             log.write(f"--- neo4j-admin {' '.join(arguments[:2])}, {time.monotonic() - started:.1f} s\n")
             log.write(output if "password" not in arguments[1] else "")
@@ -201,8 +226,3 @@ class Neo4jServer:
             said = "\n".join(output.splitlines()[-15:])
             raise ServiceError(f"neo4j-admin {' '.join(arguments[:2])} failed with status {child.returncode}:\n{said}")
         return output
-
-
-def _kill_group(pid: int) -> None:
-    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-        process.kill()
