@@ -1,0 +1,49 @@
+"""Gathers build/bench/*.json into BENCHMARKS.md: only what a benchmark wrote is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from machine import OUTPUT, ROOT
+
+
+def section(path: Path) -> str:
+    content = json.loads(path.read_text())
+    machine = content["machine"]
+    lines = [
+        f"## make bench-{path.stem}",
+        "",
+        f"Commit {content['commit']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['system']}, Python {machine['python']}.",
+        "",
+        "| figure | value |",
+        "| --- | ---: |",
+        *(f"| `{key}` | {value:,.4g} |" for key, value in content["figures"].items()),
+    ]
+    for title, rows in content["tables"].items():
+        if rows:
+            lines += ["", f"**{title}**", "", *table(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def table(rows: list[dict[str, object]]) -> list[str]:
+    names = list(rows[0])
+    return [
+        "| " + " | ".join(names) + " |",
+        "| " + " | ".join("---" for _ in names) + " |",
+        *("| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows),
+    ]
+
+
+def main() -> None:
+    found = sorted(OUTPUT.glob("*.json"))
+    if not found:
+        raise SystemExit("no benchmark has written to build/bench yet: run 'make bench'")
+    head = "# Benchmarks\n\nWritten by `make bench`; each section is one run on the machine it names.\n\n"
+    (ROOT / "BENCHMARKS.md").write_text(head + "\n".join(section(path) for path in found))
+    print(f"wrote {ROOT / 'BENCHMARKS.md'}")
+
+
+if __name__ == "__main__":
+    main()
