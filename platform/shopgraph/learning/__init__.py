@@ -1,0 +1,1 @@
+"""What every learner shares: the loop over epochs, the optimiser, and the form of a trained embedding."""
