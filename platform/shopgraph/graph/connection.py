@@ -134,7 +134,7 @@ class Graph:
         query = self._query(name, "schema", params)
         try:
             with self.driver.session(database=self.database) as session:
-                return [record.data() for record in session.run(neo4j.Query(query.text, self._timeout_seconds), params)]
+                return [record.data() for record in session.run(neo4j.Query(query.text, timeout=self._timeout_seconds), params)]
         except Neo4jError as error:
             raise _explain(query, error) from error
 
