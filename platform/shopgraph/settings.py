@@ -55,8 +55,16 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: int = 8080
     web_workers: int = 2
+    web_https: bool = False
+    """The panel stands behind one proxy that ends TLS: cookies are for HTTPS only, its forwarded headers are believed."""
+    admin_email: str = "admin@shop.example"
+    """Who the first admin of the panel is."""
+    accounts_url: str | None = None
+    """SQLAlchemy address of the panel's people and keys; an SQLite file under `home` by default."""
     retrain_hour: int = 3
     """Hour of the nightly retraining, local time."""
+    lease_seconds: float = 30.0
+    """How long a worker process may be silent before its run goes on elsewhere."""
 
     @property
     def secrets(self) -> Path:

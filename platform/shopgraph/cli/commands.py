@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from shopgraph.cli import schema, services
+from shopgraph.cli import schema, services, web
 
 
 def register(app: typer.Typer) -> None:
     app.add_typer(services.app, name="services")
     app.add_typer(schema.app, name="schema")
+    web.register(app)

@@ -1,0 +1,121 @@
+"""`python -m shopgraph_web`: serve the panel and the API, and manage API keys; `shopgraph web` and `shopgraph keys`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shopgraph.errors import ServiceError, ShopgraphError
+from shopgraph.services.local_process import free_port
+from shopgraph.settings import Settings, load_settings
+from shopgraph.wiring_serving import open_graph
+from shopgraph_web.accounts import first_admin
+from shopgraph_web.application import create_app
+from shopgraph_web.keys import create_key, list_keys, revoke_key
+from shopgraph_web.server import Server
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+keys = typer.Typer(help="API keys of the programs that ask for recommendations.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+FIRST_KEY = "first key"
+
+
+@app.command()
+def web(
+    host: str = typer.Option(None, help="Address to listen on; 127.0.0.1 by default."),
+    port: int = typer.Option(None, help="Port to listen on; 8080 by default."),
+) -> None:
+    """Serve the panel and the API until Ctrl-C."""
+    found = load_settings()
+    settings = found.model_copy(update={"web_host": host or found.web_host, "web_port": port or found.web_port})
+    free_port(settings.web_port, settings.web_host)
+    _bring_schema_up_to_date(settings)
+    told = _first_sign_in(settings)
+    address = f"http://{settings.web_host}:{settings.web_port}"
+    console = Console(highlight=False)
+    console.print(f"[bold]shopgraph[/bold] listens on [link={address}]{address}[/link]", soft_wrap=True)
+    for line in told:
+        console.print(line, soft_wrap=True)
+    Server(settings).run()
+
+
+@keys.command()
+def create(title: str = typer.Argument(help="Who will use the key.")) -> None:
+    """Make a key and print it; it can't be shown again."""
+    with _accounts():
+        print(create_key(title))
+
+
+@keys.command("list")
+def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """List the keys: how each begins, whose it is, and whether it is in force."""
+    with _accounts():
+        rows = [
+            {
+                "prefix": key.prefix,
+                "title": key.title,
+                "created_at": key.created_at.isoformat(timespec="seconds"),
+                "revoked_at": key.revoked_at and key.revoked_at.isoformat(timespec="seconds"),
+            }
+            for key in list_keys()
+        ]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table("begins with", "title", "made", "revoked")
+    for row in rows:
+        table.add_row(row["prefix"], row["title"], row["created_at"], row["revoked_at"] or "-")
+    Console().print(table)
+
+
+@keys.command()
+def revoke(prefix: str = typer.Argument(help="How the key begins, as 'keys list' shows it.")) -> None:
+    """Refuse a key from now on."""
+    with _accounts():
+        print(f"the key of {revoke_key(prefix).title} is refused from now on")
+
+
+@contextmanager
+def _accounts() -> Iterator[None]:
+    with create_app(load_settings()).app_context():
+        yield
+
+
+def _bring_schema_up_to_date(settings: Settings) -> None:
+    """Once, before the server forks: two processes would apply the same migration at the same moment."""
+    try:
+        open_graph(settings).close()
+    except ServiceError as error:
+        Console(stderr=True, highlight=False).print(f"[yellow]warning:[/yellow] {error}", soft_wrap=True)
+
+
+def _first_sign_in(settings: Settings) -> list[str]:
+    """What is told once, at the very first start."""
+    with create_app(settings).app_context():
+        admin = first_admin(settings.admin_email)
+        if admin is None:
+            return []
+        key = create_key(FIRST_KEY)
+    return [
+        f"sign in as [bold]{admin.email}[/bold] with the password [bold]{admin.password}[/bold] (shown only now)",
+        f"first API key: [bold]{key}[/bold] (shown only now)",
+    ]
+
+
+def main() -> None:
+    try:
+        app(prog_name="shopgraph")
+    except ShopgraphError as error:
+        Console(stderr=True, highlight=False).print(f"[red]error:[/red] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

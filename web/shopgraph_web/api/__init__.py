@@ -1,0 +1,14 @@
+"""The JSON API, version 1: one module a noun; described at /api/openapi.json."""
+
+from __future__ import annotations
+
+from flask_openapi3 import OpenAPI
+
+from shopgraph_web.api import health, products, recommendations
+from shopgraph_web.protection import csrf
+
+
+def register(app: OpenAPI) -> None:
+    for module in (recommendations, products, health):
+        csrf.exempt(module.api)
+        app.register_api(module.api)

@@ -1,0 +1,67 @@
+"""The shapes of the API's answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Fault(BaseModel):
+    code: str = Field(description="stable, for programs", examples=["not_found"])
+    message: str = Field(description="one line, for people")
+
+
+class Failure(BaseModel):
+    """Every answer that is not a success has this shape."""
+
+    error: Fault
+
+
+class Reason(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    text: str = Field(description="the reason in words")
+    path: list[Any] = Field(description="the path in the graph that the reason tells")
+
+
+class Item(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    title: str
+    score: float
+    sources: list[str] = Field(description="the candidate sources that brought it")
+    reason: Reason
+
+
+class RecommendationList(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    items: list[Item] = Field(description="best first")
+    release: str | None = Field(description="the release whose vectors served; null before the first one")
+    as_of: datetime = Field(description="the moment the answer is for")
+    step: str = Field(description="what the answer rests on, e.g. the user's history or what is popular lately")
+
+
+class ProductCard(BaseModel):
+    id: str
+    title: str
+    description: str | None
+    price: float | None
+    currency: str | None
+    image: str | None
+    package_size: str | None
+    stock: int | None
+    hidden: bool
+    retired: bool
+    brand: str | None
+    authors: list[str]
+    category: str | None = Field(description="the whole path")
+    popularity: int | None = Field(description="users who bought it in the last four weeks")
+
+
+class Health(BaseModel):
+    status: str = Field(examples=["ok"])
+    release: str | None = Field(description="the release that serves")

@@ -1,0 +1,33 @@
+"""The door of the API: a blueprint whose every address asks for a key, and the answers all of them share."""
+
+from __future__ import annotations
+
+from flask import abort, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from shopgraph_web.api.answers import Failure
+from shopgraph_web.keys import find_key
+
+HEADER = "X-API-Key"
+
+
+def api_addresses(name: str) -> APIBlueprint:
+    """Addresses under /api/v1 that only answer to a key in force."""
+    api = APIBlueprint(
+        f"api_{name}",
+        "shopgraph_web",
+        url_prefix="/api/v1",
+        abp_tags=[Tag(name=name)],
+        abp_security=[{"api_key": []}],
+        abp_responses={"401": Failure, "422": Failure, "503": Failure},
+    )
+    api.before_request(_keyed)
+    return api
+
+
+def _keyed() -> None:
+    text = request.headers.get(HEADER, "")
+    if not text:
+        abort(401, f"send an API key in the header {HEADER}")
+    if find_key(text) is None:
+        abort(401, "this API key is unknown or revoked")

@@ -1,0 +1,51 @@
+"""GET /api/v1/products/{id} and /api/v1/products/{id}/similar."""
+
+from __future__ import annotations
+
+from flask import abort
+from pydantic import BaseModel, Field
+
+from shopgraph_web.admin.sources import currencies
+from shopgraph_web.api.answers import Failure, ProductCard, RecommendationList
+from shopgraph_web.api.gate import api_addresses
+from shopgraph_web.backend import serving
+from shopgraph_web.formatting import retired
+
+api = api_addresses("products")
+
+
+class ProductPath(BaseModel):
+    id: str = Field(min_length=1, max_length=200, description="source-namespaced id, e.g. cj:1029743")
+
+
+class SimilarQuery(BaseModel):
+    n: int = Field(20, ge=1, le=100, description="how many products")
+
+
+@api.get("/products/<id>", summary="One product", responses={"200": ProductCard, "404": Failure})
+def product(path: ProductPath) -> dict[str, object]:
+    """A product's catalogue facts."""
+    found = serving().graph.record("product_card", id=path.id)
+    if found is None:
+        abort(404, f"no product has the id {path.id!r}")
+    facts = found["product"]
+    card = ProductCard(
+        **{name: facts[name] for name in ProductCard.model_fields if name in facts and name != "hidden"},
+        currency=currencies().get(facts["source"]),
+        hidden=bool(facts["hidden"]),
+        retired=retired(facts),
+    )
+    return card.model_dump(mode="json")
+
+
+@api.get(
+    "/products/<id>/similar",
+    summary="Products like one product",
+    responses={"200": RecommendationList, "404": Failure},
+)
+def similar(path: ProductPath, query: SimilarQuery) -> dict[str, object]:
+    """The products nearest to one product, each with the reason."""
+    if serving().graph.record("product_card", id=path.id) is None:
+        abort(404, f"no product has the id {path.id!r}")
+    answer = serving().recommender.similar(path.id, n=query.n)
+    return RecommendationList.model_validate(answer).model_dump(mode="json")

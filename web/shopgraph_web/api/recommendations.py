@@ -1,0 +1,38 @@
+"""GET /api/v1/recommendations: what to show a user."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, Field
+
+from shopgraph_web.api.answers import RecommendationList
+from shopgraph_web.api.gate import api_addresses
+from shopgraph_web.backend import backend, serving
+
+api = api_addresses("recommendations")
+
+_PSEUDONYM = re.compile(r"u_[a-z2-7]{26}")
+
+
+class RecommendationQuery(BaseModel):
+    user: str = Field(min_length=1, max_length=200, description="the shop's own user id, or a pseudonym (u_...)")
+    n: int = Field(20, ge=1, le=100, description="how many products")
+    exclude_owned: bool = Field(False, description="leave out what the user bought before")
+
+
+@api.get("/recommendations", summary="What to show a user", responses={"200": RecommendationList})
+def recommend(query: RecommendationQuery) -> dict[str, object]:
+    """The best products for a user, each with the sources it came from and a reason.
+
+    A user without history gets what is popular; `step` says so.
+    """
+    answer = serving().recommender.recommend(pseudonym(query.user), n=query.n, exclude_owned=query.exclude_owned)
+    return RecommendationList.model_validate(answer).model_dump(mode="json")
+
+
+def pseudonym(user: str) -> str:
+    """The graph's name of a user: raw ids never reach the graph."""
+    if _PSEUDONYM.fullmatch(user):
+        return user
+    return serving().pseudonymiser.pseudonym(backend().settings.source, user)

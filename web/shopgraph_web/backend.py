@@ -1,0 +1,74 @@
+"""What this process serves from: opened at the first request, so after the server forked, and again after an outage."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import cast
+
+from flask import current_app
+
+from shopgraph.jobs import Jobs
+from shopgraph.settings import Settings
+from shopgraph.wiring_serving import Serving, broker_url, build_serving
+
+NEO4J_TIMEOUT_SECONDS = 5.0
+"""A page gives up on Neo4j sooner than a worker does: somebody waits."""
+
+
+class Backend:
+    """Opens `Serving` and `Jobs` once a process and keeps them until Neo4j stops answering.
+
+    Args:
+        serving: one that is open already, in this process (tests); it is never closed here.
+        jobs: likewise.
+    """
+
+    def __init__(self, settings: Settings, serving: Serving | None = None, jobs: Jobs | None = None) -> None:
+        self.settings = settings.model_copy(
+            update={"neo4j_timeout_seconds": min(settings.neo4j_timeout_seconds, NEO4J_TIMEOUT_SECONDS)}
+        )
+        self._given = serving
+        self._given_jobs = jobs
+        self._serving: Serving | None = None
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+
+    def serving(self) -> Serving:
+        """The process's own `Serving`.
+
+        Raises:
+            ServiceError: Neo4j does not answer; the next call tries again.
+        """
+        if self._given is not None:
+            return self._given
+        with self._lock:
+            if self._serving is None or self._pid != os.getpid():
+                self._serving, self._pid = build_serving(self.settings), os.getpid()
+            return self._serving
+
+    def jobs(self) -> Jobs:
+        """A producer for the queues.
+
+        Raises:
+            ServiceError: the managed broker does not run.
+        """
+        return self._given_jobs or Jobs(broker_url(self.settings), announce=self.serving().runs.queue)
+
+    def forget(self) -> None:
+        """Close what is open: a restarted Neo4j may listen elsewhere."""
+        with self._lock:
+            gone, self._serving = self._serving, None
+        if gone is not None:
+            with contextlib.suppress(Exception):
+                gone.close()
+
+
+def backend() -> Backend:
+    return cast(Backend, current_app.extensions["shopgraph"])
+
+
+def serving() -> Serving:
+    """The `Serving` of the application that handles this request."""
+    return backend().serving()

@@ -1,0 +1,61 @@
+"""API keys: random, shown once, kept as a hash, refused once revoked."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from sqlalchemy import select
+
+from shopgraph.errors import InputError
+from shopgraph.settings import utc_now
+from shopgraph_web.accounts import ApiKey, User, db
+
+PREFIX = "sg_"
+SHOWN_CHARACTERS = 9
+"""How much of a key stays readable in lists, so that its owner finds it again."""
+
+
+def create_key(title: str, made_by: User | None = None) -> str:
+    """Make a key; its text is returned once and can't be found again.
+
+    A key has 256 random bits: a plain SHA-256 is enough to keep it, no slow password hash is due.
+
+    Raises:
+        InputError: no title.
+    """
+    title = title.strip()[:80]
+    if not title:
+        raise InputError("a key needs a title that says who uses it")
+    text = PREFIX + secrets.token_urlsafe(32)
+    db.session.add(ApiKey(title=title, prefix=text[:SHOWN_CHARACTERS], hash=_hash(text), made_by=made_by))
+    db.session.commit()
+    return text
+
+
+def find_key(text: str) -> ApiKey | None:
+    """The key that is in force under this text."""
+    return db.session.scalar(select(ApiKey).where(ApiKey.hash == _hash(text), ApiKey.revoked_at.is_(None)))
+
+
+def list_keys() -> list[ApiKey]:
+    """All keys, newest first."""
+    return list(db.session.scalars(select(ApiKey).order_by(ApiKey.id.desc())))
+
+
+def revoke_key(prefix: str) -> ApiKey:
+    """Refuse a key from now on; one revoked already keeps its first moment.
+
+    Raises:
+        InputError: no key begins so.
+    """
+    key = db.session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
+    if key is None:
+        raise InputError(f"no key begins with {prefix!r}: 'shopgraph keys list' shows how they begin")
+    key.revoked_at = key.revoked_at or utc_now()
+    db.session.commit()
+    return key
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

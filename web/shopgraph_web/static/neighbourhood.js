@@ -1,0 +1,86 @@
+// Draws the neighbourhood of one node and grows it from whichever node is clicked.
+"use strict";
+
+const COLOURS = { Product: "#206bc4", User: "#ae3ec9", Brand: "#f76707", Author: "#d6336c", Category: "#2fb344", Attribute: "#f59f00", SearchTerm: "#17a2b8" };
+
+const STYLE = [
+  { selector: "node", style: { label: "data(title)", "background-color": (node) => COLOURS[node.data("label")] || "#667382", width: 22, height: 22, "font-size": 10, color: "#1d273b", "text-wrap": "ellipsis", "text-max-width": 130, "text-valign": "bottom", "text-margin-y": 4, "text-background-color": "#fff", "text-background-opacity": 0.75, "text-background-padding": 1 } },
+  { selector: "node.grown", style: { width: 34, height: 34, "font-size": 12, "font-weight": "bold", "border-width": 3, "border-color": "#fff" } },
+  { selector: "node:selected", style: { "border-width": 3, "border-color": "#1d273b" } },
+  { selector: "edge", style: { width: 1.5, "line-color": "#b6c2d2", "curve-style": "bezier", "target-arrow-shape": "triangle", "target-arrow-color": "#b6c2d2", "arrow-scale": 0.8 } },
+  { selector: "edge.near", style: { label: "data(type)", "font-size": 8, color: "#667382", "text-rotation": "autorotate", "text-background-color": "#fff", "text-background-opacity": 0.8 } },
+];
+
+const LAYOUT = { name: "cose", animate: false, nodeDimensionsIncludeLabels: true, idealEdgeLength: 90, nodeRepulsion: 60000, gravity: 0.4, numIter: 1500, fit: true, padding: 40, randomize: false };
+
+const drawing = document.getElementById("drawing");
+const said = document.getElementById("said");
+const open = document.getElementById("open");
+
+function key(label, id) {
+  return `${label}\u0000${id}`;
+}
+
+function elements({ nodes, edges }) {
+  return [
+    ...nodes.map((node) => ({ group: "nodes", data: { id: key(node.label, node.id), label: node.label, own: node.id, title: node.title || node.id } })),
+    ...edges.map((edge) => ({ group: "edges", data: { id: edge.id || `${edge.type}\u0000${edge.source}\u0000${edge.target}`, source: edge.source, target: edge.target, type: edge.type } })),
+  ];
+}
+
+async function grow(graph, label, id) {
+  said.textContent = "Looking around it…";
+  const answer = await fetch(`${drawing.dataset.around}?${new URLSearchParams({ label, id })}`, { headers: { Accept: "application/json" } });
+  if (!answer.ok) {
+    said.textContent = answer.status === 404 ? `No ${label} has the id ${id}.` : "The neighbourhood could not be read just now.";
+    return;
+  }
+  const before = graph.nodes().length;
+  const centre = graph.getElementById(key(label, id));
+  const around = centre.nonempty() ? centre.position() : { x: 0, y: 0 };
+  const fresh = elements(await answer.json()).filter((element) => graph.getElementById(element.data.id).empty());
+  fresh.filter((element) => element.group === "nodes").forEach((element, number) => {
+    const angle = number * 2.4;
+    element.position = { x: around.x + 120 * Math.cos(angle), y: around.y + 120 * Math.sin(angle) };
+  });
+  graph.add(fresh);
+  graph.getElementById(key(label, id)).addClass("grown");
+  graph.layout(LAYOUT).run();
+  const added = graph.nodes().length - before;
+  said.textContent = added ? `${graph.nodes().length} nodes, ${graph.edges().length} relations. Click a node to grow the drawing from it.` : "Nothing more around it.";
+  drawing.dataset.nodes = graph.nodes().length;
+  legend(graph);
+}
+
+function legend(graph) {
+  const labels = new Set(graph.nodes().map((node) => node.data("label")));
+  document.getElementById("legend").replaceChildren(
+    ...Object.keys(COLOURS).filter((label) => labels.has(label)).map((label) => {
+      const entry = document.createElement("span");
+      const dot = document.createElement("i");
+      dot.className = label.toLowerCase();
+      entry.append(dot, label);
+      return entry;
+    }),
+  );
+}
+
+function choose(graph, node) {
+  graph.edges().removeClass("near");
+  node.connectedEdges().addClass("near");
+  open.href = `${drawing.dataset.page.replace("LABEL", encodeURIComponent(node.data("label")))}?${new URLSearchParams({ id: node.data("own") })}`;
+  open.classList.remove("d-none");
+}
+
+if (drawing) {
+  const graph = cytoscape({ container: drawing, style: STYLE, wheelSensitivity: 0.3 });
+  graph.on("tap", "node", (event) => {
+    choose(graph, event.target);
+    grow(graph, event.target.data("label"), event.target.data("own"));
+  });
+  grow(graph, drawing.dataset.label, drawing.dataset.id).then(() => {
+    const centre = graph.getElementById(key(drawing.dataset.label, drawing.dataset.id));
+    if (centre.nonempty()) choose(graph, centre);
+  });
+  window.shopgraphDrawing = graph;
+}
