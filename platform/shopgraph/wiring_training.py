@@ -1,0 +1,168 @@
+"""Composition root of everything that trains: the steps of a retraining, ids in and ids out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from shopgraph.dataset.snapshot import Snapshot, export_snapshot, open_snapshot, write_snapshot
+from shopgraph.dataset.split import Holdout, split
+from shopgraph.derivation import derive
+from shopgraph.errors import ConfigurationError
+from shopgraph.graph.connection import Graph
+from shopgraph.publish import publish_release
+from shopgraph.registry import Registry
+from shopgraph.settings import Settings, utc_now
+from shopgraph.tracking import Progress, RunLog, silent
+from shopgraph.wiring_serving import open_graph
+
+Config = TypeVar("Config")
+
+HELD_OUT_VERSION = "held_out_version"
+"""On the card of a refitted version: the version whose figures its card shows."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What training takes, built once a process; each step may run in a process of its own."""
+
+    settings: Settings
+    graph: Graph
+    runs: RunLog
+    registry: Registry
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.graph.close()
+
+    def now(self) -> datetime:
+        """This moment by the clock of the settings; on the data's clock, just after its newest event."""
+        newest = self.graph.record("sources_newest_event")["at"] if self.settings.clock == "data" else None
+        return newest.to_native() + timedelta(seconds=1) if newest is not None else utc_now()
+
+    def export(self, before: datetime | None = None, progress: Progress = silent) -> str:
+        """Export the graph as it was before a moment, by default now; the snapshot's id."""
+        return export_snapshot(self.graph, before or self.now(), self.settings.snapshots, progress).id
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        return open_snapshot(self.settings.snapshots, snapshot_id)
+
+    def hold_out(self, snapshot_id: str, weeks: int, folder: Path) -> tuple[str, Path]:
+        """Cut the last weeks off a snapshot; the id of what is left, and the file of the purchases cut off."""
+        snapshot = self.snapshot(snapshot_id)
+        learned, holdout = split(snapshot, snapshot.before - timedelta(weeks=weeks))
+        path = folder / "holdout.parquet"
+        holdout.write(path)
+        return write_snapshot(learned, self.settings.snapshots).id, path
+
+    def train_graph(
+        self,
+        snapshot_id: str,
+        holdout: Path,
+        folder: Path,
+        overrides: Mapping[str, Any] | None = None,
+        progress: Progress = silent,
+    ) -> str:
+        """Train the graph embedding, stopping by the held-out purchases; the version's id.
+
+        A folder in which an earlier, interrupted training left checkpoints is gone on with.
+        """
+        from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+
+        snapshot = self.snapshot(snapshot_id)
+        config = configured(GraphEmbeddingConfig(), overrides or {})
+        trained = train_graph_embedding(
+            snapshot, config, Holdout.read(holdout), self._device(), self.settings.seed, folder, progress
+        )
+        return trained.save(self.registry).id
+
+    def refit_graph(self, version_id: str, snapshot_id: str, folder: Path, progress: Progress = silent) -> str:
+        """Train anew on a whole snapshot for the epochs that the held-out weeks chose; the new version's id.
+
+        Its card shows the held-out model's figures: nothing is left to judge a model that has seen everything.
+        """
+        from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+
+        judged = self.registry.get(version_id)
+        snapshot = self.snapshot(snapshot_id)
+        trained = train_graph_embedding(
+            snapshot,
+            configured(GraphEmbeddingConfig(), judged.config),
+            None,
+            self._device(),
+            self.settings.seed,
+            folder,
+            progress,
+            epochs=judged.metrics["best_epoch"],
+        )
+        shown = {**judged.metrics, HELD_OUT_VERSION: version_id}
+        return self.registry.save("graph", snapshot.id, trained.vectors, trained.config, shown, trained.files).id
+
+    def train_text(
+        self,
+        snapshot_id: str,
+        folder: Path,
+        overrides: Mapping[str, Any] | None = None,
+        progress: Progress = silent,
+    ) -> str:
+        """Fine-tune the language model and encode the catalogue; the version's id."""
+        from shopgraph.text.training import TextEmbeddingConfig, train_text_embedding
+
+        snapshot = self.snapshot(snapshot_id)
+        config = configured(TextEmbeddingConfig(), overrides or {})
+        trained = train_text_embedding(snapshot, config, self._device(), self.settings.seed, folder, progress)
+        return trained.save(self.registry).id
+
+    def derive(self, snapshot_id: str, progress: Progress = silent) -> None:
+        """Write what is bought together, and what is popular, as of the snapshot's moment."""
+        snapshot = self.snapshot(snapshot_id)
+        derive(self.graph, snapshot, snapshot.before, progress)
+
+    def publish(self, versions: Mapping[str, str], snapshot_id: str, progress: Progress = silent) -> str:
+        """Make these versions serve, all in one switch; the release's id."""
+        return publish_release(self.graph, self.registry, versions, self.snapshot(snapshot_id), progress).id
+
+    def _device(self) -> str:
+        """The device models train on, its threads capped where the settings say so."""
+        import torch
+
+        if self.settings.torch_threads:
+            torch.set_num_threads(self.settings.torch_threads)
+        wanted = self.settings.device
+        if wanted == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        if wanted.startswith("cuda") and not torch.cuda.is_available():
+            raise ConfigurationError(f"SHOPGRAPH_DEVICE={wanted}: torch finds no CUDA device here; set auto or cpu")
+        return wanted
+
+
+def build_training(settings: Settings) -> Training:
+    """Open what training takes; close it in the process that opened it."""
+    graph = open_graph(settings)
+    return Training(settings, graph, RunLog(graph), Registry(settings.models))
+
+
+def configured(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """A learner's config with some of its fields set otherwise.
+
+    Raises:
+        ConfigurationError: a field that it does not have.
+    """
+    known = {field.name for field in fields(config)}
+    unknown = sorted(overrides.keys() - known)
+    if unknown:
+        raise ConfigurationError(
+            f"{type(config).__name__} has no {', '.join(unknown)}: it has {', '.join(sorted(known))}"
+        )
+    return replace(config, **overrides)

@@ -1,0 +1,109 @@
+"""The Celery app of one worker process: JSON only, a task acknowledged when it is done, one process a queue."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery import Celery, Task
+from celery.exceptions import Ignore, Reject
+from celery.signals import after_setup_logger, worker_ready, worker_shutting_down
+from redis import Redis
+from shopgraph.wiring_training import build_training
+
+from shopgraph.errors import BusyError
+from shopgraph.jobs import BROKER_OPTIONS, IO, NIGHTLY, RETRAIN_STEPS, SOCKET_TIMEOUT_SECONDS, Jobs, RetrainRequest
+from shopgraph.settings import Settings
+from shopgraph.wiring_serving import broker_url
+from shopgraph_workers.execution import RUN, DroppedError, Execution, StoppingError
+from shopgraph_workers.lease import LeaseTerms
+from shopgraph_workers.recovery import Recovery
+from shopgraph_workers.run_state import RunFolder
+from shopgraph_workers.schedule import beat_schedule, local_zone
+
+logger = logging.getLogger(__name__)
+
+LOG_FORMAT = "%(asctime)s %(levelname)s [%(run)s] %(message)s"
+
+
+def create_app(settings: Settings) -> Celery:
+    """Build the app: its tasks share one graph connection, opened at the first task, in the process that runs it."""
+    url = broker_url(settings)
+    app = Celery("shopgraph", broker=url)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=True,
+        worker_log_format=LOG_FORMAT,
+        worker_task_log_format=LOG_FORMAT,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=SOCKET_TIMEOUT_SECONDS,
+        broker_transport_options=BROKER_OPTIONS,
+        task_default_queue=IO,
+        timezone=local_zone(),
+        beat_schedule=beat_schedule(settings.retrain_hour),
+        beat_schedule_filename=str(settings.home / "run" / "beat-schedule"),
+    )
+    stopping = threading.Event()
+    client = Redis.from_url(
+        url, decode_responses=True, socket_timeout=SOCKET_TIMEOUT_SECONDS, socket_connect_timeout=SOCKET_TIMEOUT_SECONDS
+    )
+    terms = LeaseTerms(client, settings.lease_seconds)
+    runs = RunFolder(settings.home / "runs")
+    execution = Execution(lambda: build_training(settings), runs, terms, stopping)
+    _register_steps(app, execution)
+    _register_nightly(app, url, execution)
+    _connect_signals(Recovery(Jobs(url), runs, terms, execution), stopping)
+    return app
+
+
+def _register_steps(app: Celery, execution: Execution) -> None:
+    for name, queue in RETRAIN_STEPS.items():
+
+        def perform(self: Task, run_id: str, request: dict[str, Any]) -> None:
+            try:
+                execution.perform(self.name, run_id, request)
+            except StoppingError:
+                raise Reject(requeue=True) from None
+            except DroppedError as error:
+                logger.warning("%s ends: %s", self.name, error)
+                raise Ignore from None
+
+        app.task(perform, name=name, queue=queue, bind=True)
+
+
+def _register_nightly(app: Celery, url: str, execution: Execution) -> None:
+    @app.task(name=NIGHTLY, queue=IO)
+    def nightly() -> None:
+        try:
+            run_id = Jobs(url, execution.log.queue).retrain(RetrainRequest())
+            logger.info("the nightly retraining is run %s", run_id)
+        except BusyError as error:
+            logger.warning("no nightly retraining: %s", error)
+
+
+def _connect_signals(recovery: Recovery, stopping: threading.Event) -> None:
+    # weak=False: the receivers are local functions, which a weak reference would lose at once.
+    @worker_ready.connect(weak=False)
+    def watch(**_: object) -> None:
+        recovery.watch(stopping)
+
+    @worker_shutting_down.connect(weak=False)
+    def stop(**_: object) -> None:
+        stopping.set()
+
+    @after_setup_logger.connect(weak=False)
+    def name_run(logger: logging.Logger, **_: object) -> None:
+        for handler in logger.handlers:
+            handler.addFilter(_add_run)
+
+
+def _add_run(record: logging.LogRecord) -> bool:
+    record.run = RUN.get()
+    return True
