@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from shopgraph.cli import schema, services, web
+from shopgraph.cli import retrain, schema, services, web, worker
 
 
 def register(app: typer.Typer) -> None:
     app.add_typer(services.app, name="services")
     app.add_typer(schema.app, name="schema")
     web.register(app)
+    app.command()(retrain.retrain)
+    app.command()(worker.worker)
+    app.command()(worker.beat)
