@@ -18,6 +18,8 @@ from shopgraph_cypher import Query, QueryCatalogue
 MINIMUM_VERSION = (2026, 1)
 """The first server whose Cypher 25 has `SEARCH ... IN (VECTOR INDEX ...)`."""
 
+SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
+
 Record = dict[str, Any]
 
 
@@ -44,6 +46,8 @@ class Graph:
         self.database = database
         self.queries = queries
         self._timeout_seconds = timeout_seconds
+        if uri.partition("://")[0] not in SCHEMES:
+            raise ServiceError(f"Neo4j's address {uri!r} can't be used: it begins with one of {', '.join(SCHEMES)}")
         try:
             self.driver = neo4j.GraphDatabase.driver(
                 uri,
@@ -134,7 +138,8 @@ class Graph:
         query = self._query(name, "schema", params)
         try:
             with self.driver.session(database=self.database) as session:
-                return [record.data() for record in session.run(neo4j.Query(query.text, timeout=self._timeout_seconds), params)]
+                bounded = neo4j.Query(query.text, timeout=self._timeout_seconds)
+                return [record.data() for record in session.run(bounded, params)]
         except Neo4jError as error:
             raise _explain(query, error) from error
 

@@ -34,7 +34,7 @@ class Schema:
         found = {migration.version: migration.description for migration in self._executor.local_migrations}
         for version in invalid - found.keys():
             found[version] = "(file missing)"
-        state = {**dict.fromkeys(found, "applied"), **dict.fromkeys(pending, "pending"), **dict.fromkeys(invalid, "invalid")}
+        state = dict.fromkeys(found, "applied") | dict.fromkeys(pending, "pending") | dict.fromkeys(invalid, "invalid")
         return [MigrationStatus(version, found[version], state[version]) for version in sorted(found)]
 
     def verify(self) -> None:
