@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -117,10 +117,10 @@ class Training:
         progress: Progress = silent,
     ) -> str:
         """Fine-tune the language model and encode the catalogue; the version's id."""
-        from shopgraph.text.training import TextEmbeddingConfig, train_text_embedding
+        from shopgraph.text.training import TextConfig, train_text_embedding
 
         snapshot = self.snapshot(snapshot_id)
-        config = configured(TextEmbeddingConfig(), overrides or {})
+        config = configured(TextConfig(), overrides or {})
         trained = train_text_embedding(snapshot, config, self._device(), self.settings.seed, folder, progress)
         return trained.save(self.registry).id
 
@@ -154,15 +154,21 @@ def build_training(settings: Settings) -> Training:
 
 
 def configured(config: Config, overrides: Mapping[str, Any]) -> Config:
-    """A learner's config with some of its fields set otherwise.
+    """A learner's config with some of its fields set otherwise; a part of it that is a config takes a mapping.
 
     Raises:
         ConfigurationError: a field that it does not have.
     """
-    known = {field.name for field in fields(config)}
-    unknown = sorted(overrides.keys() - known)
+    known = {field.name: getattr(config, field.name) for field in fields(config)}
+    unknown = sorted(overrides.keys() - known.keys())
     if unknown:
-        raise ConfigurationError(
-            f"{type(config).__name__} has no {', '.join(unknown)}: it has {', '.join(sorted(known))}"
-        )
-    return replace(config, **overrides)
+        has = ", ".join(known)
+        raise ConfigurationError(f"{type(config).__name__} has no {', '.join(unknown)}: it has {has}")
+    return replace(config, **{name: _like(known[name], value) for name, value in overrides.items()})
+
+
+def _like(present: Any, value: Any) -> Any:
+    """JSON knows neither configs nor tuples: what it brings takes the shape of what stands there."""
+    if is_dataclass(present) and isinstance(value, Mapping):
+        return configured(present, value)
+    return tuple(value) if isinstance(present, tuple) else value
