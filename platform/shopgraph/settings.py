@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shopgraph.errors import ConfigurationError
 
+MOUNTED_SECRETS = Path("/run/secrets")
+"""Where a container finds its secrets, a file each, named as the environment variable in lower case."""
+
 
 class Settings(BaseSettings):
     """Every knob an operator may turn; each is the environment variable `SHOPGRAPH_` + its name in capitals."""
@@ -56,7 +59,7 @@ class Settings(BaseSettings):
     web_port: int = 8080
     web_workers: int = 2
     web_https: bool = False
-    """The panel stands behind one proxy that ends TLS: cookies are for HTTPS only, its forwarded headers are believed."""
+    """Behind one proxy that ends TLS: cookies are for HTTPS only, forwarded headers are believed."""
     admin_email: str = "admin@shop.example"
     """Who the first admin of the panel is."""
     accounts_url: str | None = None
@@ -88,9 +91,9 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment; a malformed value becomes one line naming its variable."""
+    """Read the environment and mounted secrets; a malformed value becomes one line naming its variable."""
     try:
-        return Settings(**overrides)
+        return Settings(_secrets_dir=MOUNTED_SECRETS if MOUNTED_SECRETS.is_dir() else None, **overrides)
     except ValidationError as error:
         first = error.errors()[0]
         name = "SHOPGRAPH_" + "_".join(str(part) for part in first["loc"]).upper()

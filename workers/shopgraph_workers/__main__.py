@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from shopgraph.errors import ShopgraphError
+from shopgraph.errors import BusyError, ShopgraphError
 from shopgraph.settings import load_settings
 from shopgraph_workers.app import create_app
 
@@ -13,7 +17,8 @@ def main(arguments: list[str]) -> None:
     settings = load_settings()
     app = create_app(settings)
     if arguments[0] == "beat":
-        app.start(["beat", "--loglevel=INFO", f"--pidfile={settings.home / 'run' / 'beat.pid'}"])
+        with only_one(settings.home / "run" / "beat.lock"):
+            app.start(["beat", "--loglevel=INFO", "--pidfile="])
         return
     queue = arguments[1]
     # A pool of one thread: no fork, which CUDA would not survive, and a main thread that goes on answering pings.
@@ -21,6 +26,22 @@ def main(arguments: list[str]) -> None:
         ["worker", f"--queues={queue}", f"--hostname={queue}@%h", "--pool=threads", "--concurrency=1",
          "--loglevel=INFO", "--without-gossip", "--without-mingle"]
     )  # fmt: skip
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold a lock that ends with the process; a pid file outlives it, and misleads where containers number anew.
+
+    Raises:
+        BusyError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"a beat runs already ({path} is locked): two would retrain twice a night") from None
+        yield
 
 
 if __name__ == "__main__":

@@ -14,3 +14,4 @@ def register(app: typer.Typer) -> None:
     app.command()(retrain.retrain)
     app.command()(worker.worker)
     app.command()(worker.beat)
+    app.command()(worker.queues)
