@@ -1,4 +1,4 @@
-"""Pairs of texts whose products are bought together more than their popularity explains: what contrastive training reads."""
+"""Pairs of texts bought together more often than their popularity explains: what contrastive training reads."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class CopurchaseConfig:
     """Baskets of one household at most this far apart are read as one: shops with one line an order have no other."""
     minimum_support: int = 3
     """Baskets that must hold both texts; 1 reads chance as taste."""
-    minimum_lift: float = 2.0
-    """How many times more often than chance: what everybody buys goes with everything and says nothing."""
+    minimum_lift: float = 1.5
+    """Times more often than chance: what everybody buys goes with everything and says nothing."""
     partners: int = 5
     """Partners of the highest cosine that a text may name."""
     pairs_per_text: int = 20
@@ -39,7 +39,7 @@ class Copurchases:
     Shapes:
         train: (pairs, 2), int64, each pair once with its lower row first, sorted
         holdout: (pairs, 2), int64, pairs of later baskets that earlier ones do not link
-        links: (texts, texts), bool, symmetric: bought together in `minimum_support` earlier baskets, so not negatives
+        links: (texts, texts), bool, symmetric: all that the earlier baskets associate, so never negatives of each other
     """
 
     train: np.ndarray
@@ -50,16 +50,15 @@ class Copurchases:
 def read_copurchases(snapshot: Snapshot, corpus: Corpus, config: CopurchaseConfig) -> Copurchases:
     """Find the pairs of a snapshot's purchases; empty where nothing is bought together often enough."""
     basket, text, start = _baskets(snapshot, corpus, config)
-    texts, baskets = len(corpus.texts), len(start)
-    cut = np.quantile(start, 1 - config.holdout_share) if config.holdout_share and baskets else np.inf
+    shape = (len(start), len(corpus.texts))
+    cut = np.quantile(start, 1 - config.holdout_share) if config.holdout_share and len(start) else np.inf
     is_late = start[basket] > cut
-    early = _together(basket[~is_late], text[~is_late], (baskets, texts))
-    late = _together(basket[is_late], text[is_late], (baskets, texts))
-    links = (early >= config.minimum_support).tocsr()
-    holdout = _strongest(late, np.count_nonzero(start > cut), min(2, config.minimum_support), config)
+    early = _associated(basket[~is_late], text[~is_late], shape, config.minimum_support, config.minimum_lift)
+    late = _associated(basket[is_late], text[is_late], shape, min(2, config.minimum_support), config.minimum_lift)
+    links = (early != 0).tocsr()
+    holdout = _strongest(late, config)
     known = np.asarray(links[holdout[:, 0], holdout[:, 1]], dtype=bool).reshape(-1)
-    train = _strongest(early, np.count_nonzero(start <= cut), config.minimum_support, config)
-    return Copurchases(train, holdout[~known], links)
+    return Copurchases(_strongest(early, config), holdout[~known], links)
 
 
 def _baskets(snapshot: Snapshot, corpus: Corpus, config: CopurchaseConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -83,30 +82,34 @@ def _baskets(snapshot: Snapshot, corpus: Corpus, config: CopurchaseConfig) -> tu
     return entries[:, 0], entries[:, 1], at[is_first]
 
 
-def _together(basket: np.ndarray, text: np.ndarray, shape: tuple[int, int]) -> sp.csr_array:
-    """Baskets that hold both texts; the diagonal holds each text's own.
+def _associated(
+    basket: np.ndarray, text: np.ndarray, shape: tuple[int, int], minimum_support: int, minimum_lift: float
+) -> sp.csr_array:
+    """The cosine n_ab / sqrt(n_a n_b) of texts that share enough baskets, and more than the n_a n_b / N of chance.
 
     Shapes:
-        returns: (texts, texts), float32
+        basket, text: (entries,), the entries that are counted
+        returns: (texts, texts), float64, symmetric, without a diagonal
     """
     held = sp.csr_array((np.ones(len(basket), np.float32), (basket, text)), shape=shape)
-    return (held.T @ held).tocsr()
-
-
-def _strongest(together: sp.csr_array, baskets: int, minimum_support: int, config: CopurchaseConfig) -> np.ndarray:
-    """Each text's partners of the highest cosine n_ab / sqrt(n_a n_b), of those with a lift n_ab N / (n_a n_b) of note."""
-    alone = together.diagonal().astype(np.float64)
-    pairs = together.tocoo()
-    often = (pairs.data >= minimum_support) & (pairs.row != pairs.col)
-    row, column, count = pairs.row[often], pairs.col[often], pairs.data[often]
-    lifted = count * baskets >= config.minimum_lift * alone[row] * alone[column]
+    together = (held.T @ held).tocoo()
+    alone = np.bincount(text, minlength=shape[1])
+    baskets = len(np.unique(basket))
+    enough = (together.data >= minimum_support) & (together.row != together.col)
+    row, column, count = together.row[enough], together.col[enough], together.data[enough].astype(np.float64)
+    lifted = count * baskets >= minimum_lift * alone[row] * alone[column]
     row, column, count = row[lifted], column[lifted], count[lifted]
-    cosine = count / np.sqrt(alone[row] * alone[column])
-    rank = np.lexsort((column, -cosine, row))
-    position = np.arange(len(rank)) - np.searchsorted(row[rank], row[rank])
+    return sp.csr_array((count / np.sqrt(alone[row] * alone[column]), (row, column)), shape=together.shape)
+
+
+def _strongest(cosine: sp.csr_array, config: CopurchaseConfig) -> np.ndarray:
+    """Each text's partners of the highest cosine, those that leave no text in too many pairs."""
+    pairs = cosine.tocoo()
+    rank = np.lexsort((pairs.col, -pairs.data, pairs.row))
+    position = np.arange(len(rank)) - np.searchsorted(pairs.row[rank], pairs.row[rank])
     best = rank[position < config.partners]
-    best = best[np.lexsort((column[best], row[best], -cosine[best]))]
-    return _capped(np.stack([row[best], column[best]], axis=1).astype(np.int64), config.pairs_per_text)
+    best = best[np.lexsort((pairs.col[best], pairs.row[best], -pairs.data[best]))]
+    return _capped(np.stack([pairs.row[best], pairs.col[best]], axis=1).astype(np.int64), config.pairs_per_text)
 
 
 def _capped(pairs: np.ndarray, limit: int) -> np.ndarray:

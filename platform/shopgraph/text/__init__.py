@@ -1,0 +1,1 @@
+"""Text embeddings: a BERT-family model fine-tuned on what is bought together, then projected."""

@@ -1,0 +1,209 @@
+"""The text embedding from a snapshot to vectors: corpus, fine-tuning, encoding, projection, and the figures of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shopgraph.dataset.copurchase import CopurchaseConfig, Copurchases, read_copurchases
+from shopgraph.dataset.corpus import Corpus, CorpusConfig, read_corpus
+from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.errors import InputError
+from shopgraph.learning.trained import EpochRecord, TrainedEmbedding
+from shopgraph.registry import Vectors
+from shopgraph.schema import FAMILIES
+from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder, save_encoder
+from shopgraph.text.contrastive import ContrastiveConfig, batches, fine_tune
+from shopgraph.text.encoding import encode_texts
+from shopgraph.text.projection import Projection, fit_projection
+from shopgraph.text.retrieval import cosine_error, pair_loss, pair_recall
+from shopgraph.tracking import Progress, silent
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+FAMILY = "text"
+MODEL, PROJECTION, TUNING = "model", "projection.npz", "tuning.json"
+JUDGED_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How texts are learned."""
+
+    backbone: str = DEFAULT
+    """A name that `backbone_path` knows, or a folder."""
+    max_tokens: int = 64
+    """Tokens of a text that are read; product texts without descriptions have 20 to 40."""
+    dimension: int = FAMILIES[FAMILY].dimension
+    """Width of the published vectors."""
+    batch_texts: int = 64
+    """Texts encoded at once."""
+    judged_pairs: int = 500
+    """Held-out pairs that judge the model before and after fine-tuning."""
+    judged_texts: int = 2000
+    """Texts they are searched among before and after; all texts would double the encoding."""
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    copurchase: CopurchaseConfig = field(default_factory=CopurchaseConfig)
+    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
+
+
+def train_text_embedding(
+    snapshot: Snapshot,
+    config: TextConfig,
+    device: str | torch.device,
+    seed: int,
+    folder: Path,
+    progress: Progress = silent,
+) -> TrainedEmbedding:
+    """Fine-tune on what is bought together, encode every distinct text once, project.
+
+    A killed run called again with the same arguments keeps its fine-tuned model and its encoded chunks. Without enough
+    purchases the backbone serves untouched, and `contrastive.steps` is 0.
+
+    Args:
+        folder: working files go to a folder of this snapshot, config and seed within it; the caller may remove it once
+            the version is saved.
+
+    Returns:
+        vectors of `Product`, (products, config.dimension); the curve has one record a step. Metrics:
+            contrastive.loss_before, .loss_after: on held-out pairs, without dropout
+            retrieval.recall@20_before, .recall@20_after: of held-out pairs among `judged_texts`, at the model's width
+            retrieval.all_recall@20: among all texts, as published
+            projection.kept_energy, projection.cosine_error: see `Projection`, `cosine_error`
+            corpus.texts, corpus.pairs, corpus.held_out_pairs: counts
+            encoding.texts_per_second: of what this run encoded
+
+    Raises:
+        InputError: the snapshot has no products, or the config does not fit the backbone.
+    """
+    if not snapshot.ids("Product"):
+        raise InputError(f"snapshot {snapshot.id} has no products: there are no texts to learn from")
+    progress("text: corpus", 0, 1)
+    corpus = read_corpus(snapshot, config.corpus)
+    copurchases = read_copurchases(snapshot, corpus, config.copurchase)
+    progress("text: corpus", 1, 1, f"{len(corpus.texts)} texts, {len(copurchases.train)} pairs")
+    work = folder / _key(snapshot, config, seed)
+    model, curve, metrics = _tuned(corpus, copurchases, config, device, seed, work, progress)
+    encoded = encode_texts(model, corpus.texts, config.batch_texts, work / "encoded", progress)
+    projection = fit_projection(encoded.matrix, config.dimension)
+    projection.write(work / PROJECTION)
+    vectors = projection(encoded.matrix)
+    judged = _sample(copurchases.holdout, config.judged_pairs, seed)
+    if len(judged):
+        metrics["retrieval.all_recall@20"] = pair_recall(vectors, judged)
+    metrics |= {
+        "corpus.texts": len(corpus.texts),
+        "corpus.pairs": len(copurchases.train),
+        "corpus.held_out_pairs": len(copurchases.holdout),
+        "contrastive.steps": len(curve),
+        "projection.kept_energy": projection.kept_energy,
+        "projection.cosine_error": cosine_error(encoded.matrix, vectors, seed),
+        "encoding.texts_per_second": encoded.texts_per_second,
+    }
+    return TrainedEmbedding(
+        family=FAMILY,
+        snapshot_id=snapshot.id,
+        vectors={"Product": Vectors(corpus.products, vectors[corpus.text_of])},
+        config=asdict(config),
+        metrics=metrics,
+        best_epoch=len(curve),
+        curves=curve,
+        files={MODEL: work / MODEL, PROJECTION: work / PROJECTION},
+    )
+
+
+def encode_products(version_folder: Path, texts: Sequence[str], device: str | torch.device = "cpu") -> np.ndarray:
+    """Encode texts as a kept version did: products newer than its snapshot, or queries.
+
+    Args:
+        version_folder: the registry's folder of a text version.
+        texts: as `read_corpus` or `product_text` writes them.
+
+    Shapes:
+        returns: (texts, dimension), float32, unit length
+
+    Raises:
+        InputError: the folder is not that of a text version.
+    """
+    projection = Projection.read(version_folder / PROJECTION)
+    model = open_encoder(version_folder / MODEL, device)
+    return projection(encode_texts(model, texts).matrix)
+
+
+def _tuned(
+    corpus: Corpus,
+    copurchases: Copurchases,
+    config: TextConfig,
+    device: str | torch.device,
+    seed: int,
+    work: Path,
+    progress: Progress,
+) -> tuple[SentenceTransformer, list[EpochRecord], dict[str, float]]:
+    """The fine-tuned model with its curve and figures: of this run, or of an earlier one that was killed later on."""
+    kept = work / MODEL
+    if (kept / TUNING).exists():
+        tuning = json.loads((kept / TUNING).read_text())
+        return open_encoder(kept, device), [EpochRecord(**record) for record in tuning["curve"]], tuning["metrics"]
+    model = open_encoder(backbone_path(config.backbone), device, config.max_tokens)
+    before = _judge(model, corpus, copurchases, config, seed)
+    progress("text: fine-tune", 0, config.contrastive.steps)
+    curve = fine_tune(model, corpus.texts, copurchases.train, copurchases.links, config.contrastive, seed, progress)
+    after = _judge(model, corpus, copurchases, config, seed)
+    metrics = {
+        f"{name}_{when}": value
+        for when, found in (("before", before), ("after", after))
+        for name, value in found.items()
+    }
+    _keep(model, {"curve": [asdict(record) for record in curve], "metrics": metrics}, kept)
+    return model, curve, metrics
+
+
+def _judge(
+    model: SentenceTransformer, corpus: Corpus, copurchases: Copurchases, config: TextConfig, seed: int
+) -> dict[str, float]:
+    """Loss and recall of held-out pairs among a fixed sample of the texts, which holds both ends of each."""
+    pairs = _sample(copurchases.holdout, config.judged_pairs, seed)
+    if not len(pairs):
+        return {}
+    others = np.random.default_rng(seed).permutation(len(corpus.texts))[: config.judged_texts]
+    rows = np.unique(np.concatenate([pairs.ravel(), others]))
+    encoded = encode_texts(model, [corpus.texts[row] for row in rows], config.batch_texts).matrix
+    found = {"retrieval.recall@20": pair_recall(encoded, np.searchsorted(rows, pairs))}
+    judged = list(islice(batches(pairs, copurchases.links, config.contrastive.batch_pairs, seed), JUDGED_BATCHES))
+    if judged:
+        sides = [np.searchsorted(rows, batch).T for batch in judged]
+        losses = [pair_loss(encoded[left], encoded[right], config.contrastive.scale) for left, right in sides]
+        found["contrastive.loss"] = float(np.average(losses, weights=[len(batch) for batch in judged]))
+    return found
+
+
+def _sample(pairs: np.ndarray, most: int, seed: int) -> np.ndarray:
+    return pairs[np.sort(np.random.default_rng(seed).permutation(len(pairs))[:most])]
+
+
+def _key(snapshot: Snapshot, config: TextConfig, seed: int) -> str:
+    asked = json.dumps([snapshot.id, asdict(config), seed], sort_keys=True)
+    return f"{FAMILY}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+
+
+def _keep(model: SentenceTransformer, tuning: dict[str, object], target: Path) -> None:
+    """Save the model whole or not at all."""
+    draft = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    draft.mkdir(parents=True)
+    try:
+        save_encoder(model, draft)
+        (draft / TUNING).write_text(json.dumps(tuning))
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
