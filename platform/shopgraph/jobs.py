@@ -57,7 +57,7 @@ class RetrainRequest(BaseModel):
 
     before: AwareDatetime | None = None
     """Learn from behaviour before this instant; None is the clock's now."""
-    holdout_weeks: int = Field(4, ge=1, le=52)
+    holdout_weeks: int = Field(default=4, ge=1, le=52)
     """The last weeks, held out of training to choose the epochs and to judge the candidate."""
     holdout_file: str | None = None
     """A Parquet of later purchases that judges instead: nothing is held out of the snapshot, no refit is due."""

@@ -62,7 +62,7 @@ def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> 
                 "prefix": key.prefix,
                 "title": key.title,
                 "created_at": key.created_at.isoformat(timespec="seconds"),
-                "revoked_at": key.revoked_at and key.revoked_at.isoformat(timespec="seconds"),
+                "revoked_at": key.revoked_at.isoformat(timespec="seconds") if key.revoked_at else None,
             }
             for key in list_keys()
         ]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from email_validator import EmailNotValidError, validate_email
 from flask import Flask
-from flask_security import Security, SQLAlchemyUserDatastore, hash_password
+from flask_security import Security, SQLAlchemyUserDatastore, admin_change_password, hash_password
 from flask_security.models import fsqla_v3
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, ForeignKey, Integer, String, event, select
@@ -31,11 +30,11 @@ db = SQLAlchemy()
 fsqla_v3.FsModels.set_db_info(db)
 
 
-class Role(db.Model, fsqla_v3.FsRoleMixin):
+class Role(db.Model, fsqla_v3.FsRoleMixin):  # type: ignore[name-defined]
     """One of `ROLES`."""
 
 
-class User(db.Model, fsqla_v3.FsUserMixin):
+class User(db.Model, fsqla_v3.FsUserMixin):  # type: ignore[name-defined]
     """A person who may sign in; nothing to do with the graph's users, who shop."""
 
     @property
@@ -43,7 +42,7 @@ class User(db.Model, fsqla_v3.FsUserMixin):
         return next((role.name for role in self.roles), "viewer")
 
 
-class ApiKey(db.Model):
+class ApiKey(db.Model):  # type: ignore[name-defined]
     """A key of a program; only its hash is kept."""
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -130,7 +129,7 @@ def set_active(user: User, active: bool) -> None:
     """
     if not active:
         _keep_an_admin(user)
-        user.fs_uniquifier = uuid.uuid4().hex
+        datastore.set_uniquifier(user)
     user.active = active
     db.session.commit()
 
@@ -138,10 +137,9 @@ def set_active(user: User, active: bool) -> None:
 def new_password(user: User) -> Person:
     """Replace a forgotten password and end the person's sessions."""
     password = secrets.token_urlsafe(PASSWORD_CHARACTERS_MIN)
-    user.password = hash_password(password)
-    user.fs_uniquifier = uuid.uuid4().hex
+    admin_change_password(user, password, notify=False)
     db.session.commit()
-    return Person(user.email, password)
+    return Person(str(user.email), password)
 
 
 def people() -> list[User]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 
 from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_openapi3 import Info, OpenAPI
+from flask_openapi3.types import SecuritySchemesDict
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shopgraph.jobs import Jobs
@@ -18,10 +20,11 @@ from shopgraph_web.backend import Backend
 from shopgraph_web.failures import handle_failures, invalid
 from shopgraph_web.protection import protect
 
+REMEMBERED = timedelta(days=14)
 API_INFO = Info(
     title="shopgraph", version="1", description="Recommendations, similar products and products of one shop."
 )
-API_KEY_SCHEME = {"api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
+API_KEY_SCHEME: SecuritySchemesDict = {"api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
 
 
 def create_app(settings: Settings, serving: Serving | None = None, jobs: Jobs | None = None) -> OpenAPI:
@@ -36,7 +39,7 @@ def create_app(settings: Settings, serving: Serving | None = None, jobs: Jobs | 
         info=API_INFO,
         security_schemes=API_KEY_SCHEME,
         validation_error_callback=invalid,
-        doc_prefix="/api",
+        doc_ui=False,
     )
     app.config.from_mapping(_configuration(settings))
     app.extensions["shopgraph"] = Backend(settings, serving, jobs)
@@ -66,6 +69,7 @@ def _configuration(settings: Settings) -> dict[str, object]:
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": settings.web_https,
+        "REMEMBER_COOKIE_DURATION": REMEMBERED,
         "REMEMBER_COOKIE_HTTPONLY": True,
         "REMEMBER_COOKIE_SAMESITE": "Lax",
         "REMEMBER_COOKIE_SECURE": settings.web_https,

@@ -104,6 +104,11 @@ def _answer(status: int, message: str) -> Answer:
         return jsonify(error_body(status, message)), status
     title, icon = PAGES.get(status, PAGES[500])
     page = render_template(
-        "failure.html", title=title, icon_name=icon, message=message, hint=HINTS.get(status, ""), status=status
+        "_failure.html" if "HX-Request" in request.headers else "failure.html",
+        title=title,
+        icon_name=icon,
+        message=message,
+        hint=HINTS.get(status, ""),
+        status=status,
     )
     return page, status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,8 @@ from flask import Flask, url_for
 
 from shopgraph.schema import NEVER
 
-PAGES = {"Product": ("products.detail", "product_id"), "User": ("users.detail", "user_id")}
+OWN_PAGES = frozenset({"Product", "User"})
+"""Labels with a page of their own; every other node has the generic one."""
 
 
 def number(value: float | None) -> str:
@@ -68,14 +70,16 @@ def node_title(item: dict[str, Any]) -> str:
 
 
 def node_url(label: str, node_id: str) -> str:
-    endpoint, argument = PAGES.get(label, ("nodes.detail", "node_id"))
-    if endpoint == "nodes.detail":
-        return url_for(endpoint, label=label, id=node_id)
-    return url_for(endpoint, **{argument: node_id})
+    if label == "Product":
+        return url_for("products.detail", product_id=node_id)
+    if label == "User":
+        return url_for("users.detail", user_id=node_id)
+    return url_for("nodes.detail", label=label, id=node_id)
 
 
 def register(app: Flask) -> None:
-    for function in (number, money, when, day, words, cell):
+    filters: tuple[Callable[..., str], ...] = (number, money, when, day, words, cell)
+    for function in filters:
         app.add_template_filter(function)
-    for function in (node_url, node_title, retired):
-        app.add_template_global(function)
+    for answer in (node_url, node_title, retired):
+        app.add_template_global(answer)

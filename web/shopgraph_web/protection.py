@@ -48,9 +48,8 @@ def protect(app: Flask, settings: Settings) -> None:
         strategy="fixed-window",
     )
     limiter.init_app(app)
-    app.view_functions["security.login"] = limiter.limit(SIGN_IN_LIMIT, methods=["POST"])(
-        app.view_functions["security.login"]
-    )
+    sign_in = app.view_functions["security.login"]
+    app.view_functions["security.login"] = limiter.limit(SIGN_IN_LIMIT, methods=["POST"])(sign_in)  # type: ignore[assignment]
     app.after_request(_add_headers)
 
 

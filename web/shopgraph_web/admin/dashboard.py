@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response, jsonify, render_template
 
 from shopgraph import publish
+from shopgraph.schema import NODES, RELATIONS
 from shopgraph_web.admin.gate import panel_pages
 from shopgraph_web.admin.sources import sources
 from shopgraph_web.backend import serving
@@ -26,7 +27,7 @@ _counting = threading.Lock()
 @pages.get("/")
 def index() -> str:
     graph = serving().graph
-    counts = graph.record("graph_counts") or {"nodes": {}, "relations": {}}
+    counts = _counts()
     return render_template(
         "admin/dashboard.html",
         counts=counts,
@@ -35,6 +36,15 @@ def index() -> str:
         release=publish.serving(graph),
         runs=serving().runs.recent(RUNS),
     )
+
+
+def _counts() -> dict[str, dict[str, int]]:
+    """How many of each label and relation, in the order of the schema."""
+    record = serving().graph.record("graph_counts") or {"nodes": {}, "relations": {}}
+    return {
+        "nodes": {label: record["nodes"].get(label, 0) for label in NODES},
+        "relations": {name: record["relations"].get(name, 0) for name in RELATIONS},
+    }
 
 
 @pages.get("/purchases-by-week.json")

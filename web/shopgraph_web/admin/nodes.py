@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import abort, redirect, render_template, request, url_for
+from flask import abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from shopgraph.schema import NODES, RELATIONS
 from shopgraph_web.admin.gate import panel_pages
 from shopgraph_web.backend import serving
-from shopgraph_web.formatting import PAGES
+from shopgraph_web.formatting import OWN_PAGES, node_url
 
 pages = panel_pages("nodes", "/nodes")
 
@@ -84,9 +84,8 @@ def detail(label: str) -> ResponseReturnValue:
     node_id = request.args.get("id", "")
     if label not in NODES:
         abort(404, f"no label is called {label!r}")
-    if label in PAGES:
-        endpoint, argument = PAGES[label]
-        return redirect(url_for(endpoint, **{argument: node_id}))
+    if label in OWN_PAGES:
+        return redirect(node_url(label, node_id))
     node = read_node(label, node_id)
     if node is None:
         abort(404, f"no {label} has the id {node_id!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flask import jsonify
 from flask_openapi3 import OpenAPI
 
 from shopgraph_web.api import health, products, recommendations
@@ -12,3 +13,4 @@ def register(app: OpenAPI) -> None:
     for module in (recommendations, products, health):
         csrf.exempt(module.api)
         app.register_api(module.api)
+    app.add_url_rule("/api/openapi.json", "openapi", lambda: jsonify(app.api_doc))

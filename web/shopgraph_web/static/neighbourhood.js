@@ -4,14 +4,17 @@
 const COLOURS = { Product: "#206bc4", User: "#ae3ec9", Brand: "#f76707", Author: "#d6336c", Category: "#2fb344", Attribute: "#f59f00", SearchTerm: "#17a2b8" };
 
 const STYLE = [
-  { selector: "node", style: { label: "data(title)", "background-color": (node) => COLOURS[node.data("label")] || "#667382", width: 22, height: 22, "font-size": 10, color: "#1d273b", "text-wrap": "ellipsis", "text-max-width": 130, "text-valign": "bottom", "text-margin-y": 4, "text-background-color": "#fff", "text-background-opacity": 0.75, "text-background-padding": 1 } },
-  { selector: "node.grown", style: { width: 34, height: 34, "font-size": 12, "font-weight": "bold", "border-width": 3, "border-color": "#fff" } },
+  { selector: "node", style: { label: "data(title)", "background-color": (node) => COLOURS[node.data("label")] || "#667382", width: 24, height: 24, "font-size": 12, color: "#1d273b", "text-wrap": "ellipsis", "text-max-width": 130, "text-valign": "bottom", "text-margin-y": 4, "text-background-color": "#fff", "text-background-opacity": 0.75, "text-background-padding": 1 } },
+  { selector: "node.grown", style: { width: 36, height: 36, "font-size": 14, "font-weight": "bold", "border-width": 3, "border-color": "#fff" } },
   { selector: "node:selected", style: { "border-width": 3, "border-color": "#1d273b" } },
   { selector: "edge", style: { width: 1.5, "line-color": "#b6c2d2", "curve-style": "bezier", "target-arrow-shape": "triangle", "target-arrow-color": "#b6c2d2", "arrow-scale": 0.8 } },
   { selector: "edge.near", style: { label: "data(type)", "font-size": 8, color: "#667382", "text-rotation": "autorotate", "text-background-color": "#fff", "text-background-opacity": 0.8 } },
 ];
 
-const LAYOUT = { name: "cose", animate: false, nodeDimensionsIncludeLabels: true, idealEdgeLength: 90, nodeRepulsion: 60000, gravity: 0.4, numIter: 1500, fit: true, padding: 40, randomize: false };
+const LAYOUT = { name: "cose", animate: false, nodeDimensionsIncludeLabels: true, idealEdgeLength: 80, nodeRepulsion: 40000, gravity: 0.4, numIter: 1500, fit: true, padding: 40, randomize: false };
+
+// More labels than this around one node hide what they name.
+const LABELLED_MAX = 12;
 
 const drawing = document.getElementById("drawing");
 const said = document.getElementById("said");
@@ -67,13 +70,14 @@ function legend(graph) {
 
 function choose(graph, node) {
   graph.edges().removeClass("near");
-  node.connectedEdges().addClass("near");
+  const edges = node.connectedEdges();
+  if (edges.length <= LABELLED_MAX) edges.addClass("near");
   open.href = `${drawing.dataset.page.replace("LABEL", encodeURIComponent(node.data("label")))}?${new URLSearchParams({ id: node.data("own") })}`;
   open.classList.remove("d-none");
 }
 
 if (drawing) {
-  const graph = cytoscape({ container: drawing, style: STYLE, wheelSensitivity: 0.3 });
+  const graph = cytoscape({ container: drawing, style: STYLE });
   graph.on("tap", "node", (event) => {
     choose(graph, event.target);
     grow(graph, event.target.data("label"), event.target.data("own"));

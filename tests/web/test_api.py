@@ -1,0 +1,110 @@
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from shopgraph_web.keys import create_key
+
+RAW_USER = "household 17"
+Ask = Callable[[str], TestResponse]
+
+
+@pytest.fixture(scope="module")
+def ask(reading_app: Flask) -> Ask:
+    """Asks the API with a key in force."""
+    with reading_app.app_context():
+        key = create_key("test")
+    client = reading_app.test_client()
+    return lambda address: client.get(f"/api/v1/{address}", headers={"X-API-Key": key})
+
+
+def test_a_raw_user_id_and_its_pseudonym_get_the_same_answer(ask: Ask, user_id: str) -> None:
+    answer = ask(f"recommendations?user={RAW_USER}&n=5").json
+    assert answer["items"] == ask(f"recommendations?user={user_id}&n=5").json["items"]
+    assert {"shop:soup", "shop:bread"} <= {item["id"] for item in answer["items"]}
+    assert answer["release"] is None
+    assert answer["as_of"].startswith("2017-12-25")
+    first = answer["items"][0]
+    assert first["sources"]
+    assert first["reason"]["text"]
+    assert RAW_USER not in str(answer)
+
+
+def test_owned_products_are_left_out_when_asked(ask: Ask) -> None:
+    answer = ask(f"recommendations?user={RAW_USER}&exclude_owned=true").json
+    assert "shop:tea" in {item["id"] for item in answer["items"]}
+    assert not {"shop:soup", "shop:bread"} & {item["id"] for item in answer["items"]}
+
+
+def test_a_stranger_gets_what_is_popular_and_is_told_so(ask: Ask) -> None:
+    known, stranger = ask(f"recommendations?user={RAW_USER}").json, ask("recommendations?user=nobody").json
+    assert stranger["items"][0]["id"] in {"shop:soup", "shop:bread"}
+    assert stranger["step"] != known["step"]
+
+
+def test_n_is_how_many_at_most(ask: Ask) -> None:
+    assert len(ask(f"recommendations?user={RAW_USER}&n=1").json["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "user=",
+        "user=1&n=0",
+        "user=1&n=101",
+        "user=1&n=-3",
+        "user=1&n=many",
+        "user=1&exclude_owned=perhaps",
+        f"user={'x' * 201}",
+    ],
+)
+def test_a_request_that_breaks_a_bound_is_refused_in_the_one_shape(ask: Ask, query: str) -> None:
+    answer = ask(f"recommendations?{query}")
+    assert answer.status_code == 422
+    assert answer.json["error"]["code"] == "invalid"
+    assert answer.json["error"]["message"]
+
+
+def test_similar_products_leave_out_the_product_itself(ask: Ask) -> None:
+    answer = ask("products/shop:soup/similar?n=3").json
+    assert answer["items"][0]["id"] == "shop:bread"
+    assert "shop:soup" not in {item["id"] for item in answer["items"]}
+
+
+def test_a_product_is_its_catalogue_facts(ask: Ask) -> None:
+    assert ask("products/shop:soup").json == {
+        "id": "shop:soup", "title": "Dry tomato soup", "description": "", "price": 2.5, "currency": "USD",
+        "image": None, "package_size": "12 OZ", "stock": 1, "hidden": False, "retired": False, "brand": "Kettle & Co", "authors": [],
+        "category": "FOOD", "popularity": 8,
+    }  # fmt: skip
+    assert ask("products/shop:gone").json["retired"] is True
+
+
+@pytest.mark.parametrize("address", ["products/shop:none", "products/shop:none/similar", "nothing"])
+def test_what_is_not_there_is_a_404_in_the_one_shape(ask: Ask, address: str) -> None:
+    answer = ask(address)
+    assert answer.status_code == 404
+    assert answer.json["error"]["code"] == "not_found"
+
+
+def test_another_method_is_refused_in_the_one_shape(reading_app: Flask) -> None:
+    answer = reading_app.test_client().post("/api/v1/health")
+    assert answer.status_code == 405
+    assert answer.json["error"]["code"] == "method_not_allowed"
+
+
+def test_health_asks_for_no_key(reading_app: Flask) -> None:
+    assert reading_app.test_client().get("/api/v1/health").json == {"status": "ok", "release": None}
+
+
+def test_the_description_is_openapi_31_and_names_every_address(reading_app: Flask) -> None:
+    described = reading_app.test_client().get("/api/openapi.json").json
+    assert described["openapi"].startswith("3.1")
+    assert set(described["paths"]) == {
+        "/api/v1/recommendations", "/api/v1/products/{id}", "/api/v1/products/{id}/similar", "/api/v1/health",
+    }  # fmt: skip
+    assert described["components"]["securitySchemes"]["api_key"]["name"] == "X-API-Key"
+    assert described["paths"]["/api/v1/recommendations"]["get"]["security"] == [{"api_key": []}]
+    assert "security" not in described["paths"]["/api/v1/health"]["get"]

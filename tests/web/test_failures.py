@@ -1,0 +1,45 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from shopgraph.services.local_process import free_port
+from shopgraph.settings import Settings
+from shopgraph_web import create_app
+from shopgraph_web.accounts import add_person
+from shopgraph_web.keys import create_key
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    """A panel whose Neo4j does not answer."""
+    settings = Settings(home=tmp_path, neo4j_uri=f"bolt://127.0.0.1:{free_port(None)}", neo4j_password="x")
+    return create_app(settings)
+
+
+def test_pages_say_that_neo4j_is_not_reachable_and_what_to_do(app: Flask, send_form: Callable) -> None:
+    client = app.test_client()
+    with app.app_context():
+        person = add_person("admin@shop.example", "admin")
+    send_form(client, "/login", "/login", email=person.email, password=person.password)
+    for page in ("/", "/products/", "/jobs/"):
+        answer = client.get(page)
+        assert answer.status_code == 503
+        assert "Neo4j is not reachable" in answer.text
+        assert "shopgraph services start" in answer.text
+    fragment = client.get("/jobs/rows", headers={"HX-Request": "true"})
+    assert fragment.status_code == 503
+    assert "<html" not in fragment.text
+    assert client.get("/people/").status_code == 200
+
+
+def test_the_api_says_so_in_its_one_shape(app: Flask) -> None:
+    with app.app_context():
+        key = create_key("shop")
+    client = app.test_client()
+    for address in ("/api/v1/health", "/api/v1/recommendations?user=1"):
+        answer = client.get(address, headers={"X-API-Key": key})
+        assert answer.status_code == 503
+        assert answer.json["error"]["code"] == "unavailable"
+        assert "can't be reached" in answer.json["error"]["message"]
