@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 from shopgraph.dataset.snapshot import Snapshot, export_snapshot, open_snapshot, write_snapshot
 from shopgraph.dataset.split import Holdout, split
 from shopgraph.derivation import derive
-from shopgraph.errors import ConfigurationError
+from shopgraph.errors import ConfigurationError, InputError
+from shopgraph.gate import GateConfig, Verdict, judge
 from shopgraph.graph.connection import Graph
-from shopgraph.publish import publish_release
-from shopgraph.registry import Registry
+from shopgraph.publish import publish_release, serving
+from shopgraph.registry import Registry, Vectors
+from shopgraph.schema import FAMILIES
 from shopgraph.settings import Settings, utc_now
 from shopgraph.tracking import Progress, RunLog, silent
 from shopgraph.wiring_serving import open_graph
@@ -123,6 +125,45 @@ class Training:
         config = configured(TextConfig(), overrides or {})
         trained = train_text_embedding(snapshot, config, self._device(), self.settings.seed, folder, progress)
         return trained.save(self.registry).id
+
+    def evaluate(self, version_id: str, snapshot_id: str, holdout: Path, progress: Progress = silent) -> Verdict:
+        """Judge a version on the held-out purchases, beside what serves and popularity.
+
+        Args:
+            snapshot_id: what the version was trained on.
+        """
+        progress("evaluate", 0, 1)
+        learned = self.snapshot(snapshot_id)
+        comparable = self._comparable(learned)
+        verdict = judge(
+            learned,
+            Holdout.read(holdout),
+            self._vectors(version_id),
+            self._vectors(comparable) if comparable else None,
+            config=GateConfig(),
+            seed=self.settings.seed,
+        )
+        progress("evaluate", 1, 1, verdict.reason)
+        return verdict
+
+    def _comparable(self, learned: Snapshot) -> str | None:
+        """The graph version to compare with: what serves, as it was before its refit showed it the held-out weeks.
+
+        None where nothing serves, where its files are gone, or where it has seen what the candidate is judged by.
+        """
+        release = serving(self.graph)
+        served = release.families.get("graph") if release else None
+        if served is None:
+            return None
+        try:
+            version = self.registry.get(served.version).metrics.get(HELD_OUT_VERSION, served.version)
+            seen_until = self.snapshot(self.registry.get(version).snapshot_id).before
+        except InputError:
+            return None
+        return version if seen_until <= learned.before else None
+
+    def _vectors(self, version_id: str) -> dict[str, Vectors]:
+        return {label: self.registry.vectors(version_id, label) for label in FAMILIES["graph"].labels}
 
     def derive(self, snapshot_id: str, progress: Progress = silent) -> None:
         """Write what is bought together, and what is popular, as of the snapshot's moment."""
