@@ -1,4 +1,4 @@
-"""What serving reads and no source states: products bought together and each product's popularity, written as differences."""
+"""What serving reads and no source states, written as differences: products bought together, and popularity."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def derive(
     snapshot: Snapshot,
     as_of: datetime,
     progress: Progress = silent,
+    *,
     config: DerivationConfig | None = None,
     run: str | None = None,
 ) -> Derived:
@@ -83,13 +84,13 @@ def derive(
     with_stamp = {"newest_event_at": _instant(newest), "run": run}
     graph.write("derivation_begun", id="bought_with", **with_stamp)
     written, removed = _write_pairs(graph, ids, pairs, progress)
-    _finish(graph, "bought_with", as_of, newest, snapshot, len(pairs.start))
+    _finish(graph, "bought_with", as_of, newest, snapshot=snapshot, count=len(pairs.start))
 
     graph.write("derivation_begun", id="popularity", **with_stamp)
     since = _milliseconds(as_of - timedelta(weeks=config.popularity_weeks))
     counts = popularity(purchases, since, len(ids))
     changed = _write_popularity(graph, dict(zip(ids, counts.tolist(), strict=True)), progress)
-    _finish(graph, "popularity", as_of, newest, snapshot, int((counts > 0).sum()))
+    _finish(graph, "popularity", as_of, newest, snapshot=snapshot, count=int((counts > 0).sum()))
     return Derived(len(pairs.start), written, removed, changed)
 
 
@@ -180,11 +181,11 @@ def _write_pairs(graph: Graph, ids: list[str], pairs: Neighbours, progress: Prog
 
 
 def _write_popularity(graph: Graph, wanted: dict[str, int], progress: Progress) -> int:
-    stored = graph.read("popularity_stored")[0]
+    stored = graph.wide("popularity_stored")
     rows = [
         {"id": product, "count": wanted.get(product, 0)}
         for product, count in zip(stored["ids"], stored["counts"], strict=True)
-        if count != wanted.get(product, 0)
+        if max(count, 0) != wanted.get(product, 0)
     ]
     return _send(graph, "popularity_written", "written", rows, progress)
 
@@ -203,7 +204,7 @@ def _in_order(rows: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["id"])
 
 
-def _finish(graph: Graph, name: str, as_of: datetime, newest: int, snapshot: Snapshot, count: int) -> None:
+def _finish(graph: Graph, name: str, as_of: datetime, newest: int, *, snapshot: Snapshot, count: int) -> None:
     graph.write(
         "derivation_finished", id=name, as_of=as_of, newest_event_at=_instant(newest), snapshot=snapshot.id, count=count
     )

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from shopgraph.errors import ConfigurationError
 from shopgraph.graph.connection import Graph
 from shopgraph.graph.migration import Schema
+from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, open_pseudonymiser
+from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.recommender import Recommender
 from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings
+from shopgraph.tracking import RunLog
 from shopgraph_cypher import load_queries
+
+PSEUDONYM = re.compile(r"u_[a-z2-7]{26}")
 
 
 def open_graph(settings: Settings, apply_schema: bool = True) -> Graph:
@@ -40,3 +49,39 @@ def open_graph(settings: Settings, apply_schema: bool = True) -> Graph:
 def broker_url(settings: Settings) -> str:
     """The shop's own broker when one is named, else the managed one."""
     return settings.broker_url or Broker(settings).url()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a serving process needs, opened after the fork."""
+
+    settings: Settings
+    graph: Graph
+    runs: RunLog
+    recommender: Recommender
+    pseudonymiser: Pseudonymiser
+
+    def pseudonym(self, user: str) -> str:
+        """The graph's id of a user: a raw id of the shop, or a pseudonym, which is taken as it is."""
+        return user if PSEUDONYM.fullmatch(user) else self.pseudonymiser.pseudonym(self.settings.source, user)
+
+    def close(self) -> None:
+        self.graph.close()
+
+
+def build_serving(settings: Settings) -> Serving:
+    """Open everything that serves.
+
+    Raises:
+        ConfigurationError: the pseudonym key is not the one this graph's users were named with.
+        ServiceError: no server answers.
+    """
+    pseudonymiser = open_pseudonymiser(settings)
+    graph = open_graph(settings)
+    try:
+        confirm_key(graph, pseudonymiser)
+        recommender = Recommender(graph, Clock(graph, settings.clock))
+    except BaseException:
+        graph.close()
+        raise
+    return Serving(settings, graph, RunLog(graph), recommender, pseudonymiser)

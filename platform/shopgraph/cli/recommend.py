@@ -1,0 +1,62 @@
+"""`shopgraph recommend` and `shopgraph similar`: what a shopper would see, with the reasons."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shopgraph.recommend.recommender import Recommendations
+from shopgraph.settings import load_settings
+from shopgraph.wiring_serving import build_serving
+
+Count = Annotated[int, typer.Option("--n", help="How many products.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def recommend(
+    user: Annotated[str, typer.Argument(help="The shop's own user id, or a pseudonym (u_...).")],
+    n: Count = 20,
+    novel: Annotated[bool, typer.Option("--novel", help="Leave out what the user has bought.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Recommend products to a user, and say why."""
+    serving = build_serving(load_settings())
+    try:
+        answer = serving.recommender.recommend(serving.pseudonym(user), n, novel)
+    finally:
+        serving.close()
+    _show(answer, as_json)
+
+
+def similar(
+    product: Annotated[str, typer.Argument(help="A product's id, e.g. cj:1029743.")],
+    n: Count = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the products most like one product, and say why."""
+    serving = build_serving(load_settings())
+    try:
+        answer = serving.recommender.similar(product, n)
+    finally:
+        serving.close()
+    _show(answer, as_json)
+
+
+def _show(answer: Recommendations, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(answer), default=str))
+        return
+    table = Table("product", "title", "reason", "sources")
+    for item in answer.items:
+        table.add_row(
+            item.id, item.title, item.reason.text, ", ".join(source.replace("_", " ") for source in item.sources)
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    stands_on = ", ".join([answer.release or "no release yet", *answer.versions.values()])
+    console.print(f"{answer.step}, as of {answer.as_of:%Y-%m-%d %H:%M} UTC, {stands_on}", soft_wrap=True)

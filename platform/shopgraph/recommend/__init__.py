@@ -1,0 +1,1 @@
+"""Recommendations: candidates from named queries, fused by rank, explained by paths that are in the graph."""

@@ -1,0 +1,93 @@
+"""Candidates: each source is one named query file; a file with the right header is all a new source needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shopgraph.errors import ConfigurationError
+from shopgraph.graph.connection import Graph
+from shopgraph.schema import SLOTS
+from shopgraph_cypher import QueryCatalogue
+
+SOURCE_RETURNS = ("items", "scores", "via")
+PARAMETERS = frozenset(
+    {"user", "product", "session", "as_of", "limit", "without", "reach", "release", "half_life_weeks"}
+)
+"""What a source may ask for:
+
+user, product, session: whom or what for; session is a list of product ids, latest first
+as_of: events before it count
+limit: most items to answer with
+without: ids never to answer with
+reach: how deep a vector search has to go so that `limit` items outlast `without`
+release: the release whose slots are read, so that one answer never mixes two
+half_life_weeks: age at which a purchase counts half
+"""
+
+UNDERIVED = frozenset({"repeat_purchases", "popular_in_segment"})
+"""Sources that read events alone: nothing that a worker derived or learned from them."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A product that one source offers, best first within its source."""
+
+    id: str
+    score: float
+    via: str | None
+    """The product or category that speaks for it, where the source knows one."""
+
+
+class Sources:
+    """The candidate sources of a catalogue of queries.
+
+    A source is a query file that returns `items, scores, via`. One that searches a vector index has two files,
+    `<name>_blue` and `<name>_green`, because a query that names an index fails while that index is being rebuilt; the
+    family is the first word of the name.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._slotted = slotted(graph.queries)
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse a name that has no query file, or whose file is no source.
+
+        Raises:
+            ConfigurationError: naming the first such name.
+        """
+        for name in names:
+            files = [f"{name}_{slot}" for slot in SLOTS] if name in self._slotted else [name]
+            for file in files:
+                query = self._graph.queries.get(file) if file in self._graph.queries else None
+                if query is None or query.returns != SOURCE_RETURNS or not PARAMETERS.issuperset(query.params):
+                    raise ConfigurationError(
+                        f"candidate source {name!r}: {file}.cypher must exist, return {', '.join(SOURCE_RETURNS)} "
+                        f"and take only {', '.join(sorted(PARAMETERS))}"
+                    )
+
+    def candidates(self, name: str, context: Mapping[str, Any], slots: Mapping[str, str]) -> list[Candidate]:
+        """Run one source; nothing when its family serves from no slot yet."""
+        if name in self._slotted:
+            slot = slots.get(name.partition("_")[0])
+            if slot is None:
+                return []
+            name = f"{name}_{slot}"
+        query = self._graph.queries[name]
+        found = self._graph.wide(name, **{parameter: context[parameter] for parameter in query.params})
+        return [
+            Candidate(item, score, via)
+            for item, score, via in zip(found["items"], found["scores"], found["via"], strict=True)
+        ]
+
+
+def slotted(queries: QueryCatalogue) -> frozenset[str]:
+    """Names of the sources that have one file per slot."""
+    stems = [name.removesuffix(f"_{SLOTS[0]}") for name in queries if name.endswith(f"_{SLOTS[0]}")]
+    return frozenset(
+        stem
+        for stem in stems
+        if f"{stem}_{SLOTS[1]}" in queries and queries[f"{stem}_{SLOTS[0]}"].returns == SOURCE_RETURNS
+    )

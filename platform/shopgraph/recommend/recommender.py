@@ -1,0 +1,195 @@
+"""The recommender: from a user or a product to a short list with reasons, in a handful of reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shopgraph.errors import InputError
+from shopgraph.graph.connection import Graph
+from shopgraph.recommend.candidate import UNDERIVED, Sources
+from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.explanation import Reason, explain
+from shopgraph.recommend.fusion import Fused, FusionConfig, fuse
+from shopgraph.recommend.rerank import rerank
+
+MOST_ITEMS = 100
+MOST_REACH = 10_000
+"""A vector index answers with no more."""
+
+
+@dataclass(frozen=True)
+class RecommendConfig:
+    """How deep the sources are asked, and how their answers are fused."""
+
+    candidates: int = 120
+    """Items asked of each source; at least twice the items wanted."""
+    half_life_weeks: float = 12.0
+    """Age at which a purchase counts half."""
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One recommended product."""
+
+    id: str
+    title: str
+    score: float
+    sources: list[str]
+    """The sources that offered it, the loudest first."""
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """An answer, and what it stands on."""
+
+    items: list[Item]
+    release: str | None
+    versions: dict[str, str]
+    """Model version by embedding family."""
+    as_of: datetime
+    step: str
+    """How far down the chain for newcomers the answer comes from: personal, session, segment or popular; for products
+    like a product: similar."""
+
+
+class Recommender:
+    """Recommends from what is in the graph.
+
+    Args:
+        graph: an open connection.
+        clock: tells the moment before which events count.
+
+    Raises:
+        ConfigurationError: the fusion names a source that has no query file.
+    """
+
+    def __init__(self, graph: Graph, clock: Clock, config: RecommendConfig | None = None) -> None:
+        self._graph = graph
+        self._clock = clock
+        self._config = config or RecommendConfig()
+        self._sources = Sources(graph)
+        fusion = self._config.fusion
+        self._sources.require(
+            {*fusion.repeat, *fusion.novel, *fusion.similar, "session_neighbours", "popular_in_segment"}
+        )
+
+    def recommend(
+        self,
+        user_id: str,
+        n: int = 20,
+        exclude_owned: bool = False,
+        as_of: datetime | None = None,
+        *,
+        session: Sequence[str] = (),
+    ) -> Recommendations:
+        """The `n` products to show a user.
+
+        Someone without a history gets the first of these that answers: what goes with the products of the session, what
+        people of the same segment bought lately, what is popular. The step taken is in the answer.
+
+        Args:
+            user_id: pseudonym of the user; an unknown one is a newcomer.
+            exclude_owned: leave out what the user has bought.
+            as_of: take only events before it into account; the clock's now by default.
+            session: product ids of this visit, latest first.
+
+        Raises:
+            InputError: `n` out of range, or `as_of` not after an event that the derived values already carry.
+        """
+        _check_count(n)
+        moment = as_of or self._clock.now()
+        state = self._graph.wide("serving_state", user=user_id, as_of=moment)
+        without = self._owned(user_id, moment) if exclude_owned and state["active"] else []
+        context = self._context(state, moment, n, user=user_id, session=list(session), without=without)
+        step, kept = "popular", list[Fused]()
+        for name, weights in self._steps(state, exclude_owned, session):
+            if as_of is not None:
+                _check_honest(as_of, state, weights)
+            step, kept = name, rerank(self._fused(weights, context, state), n, {*without, *session})
+            if kept:
+                break
+        return self._answer(kept, state, moment, step, user_id)
+
+    def similar(self, product_id: str, n: int = 20) -> Recommendations:
+        """The `n` products most like one product, by baskets and by both embeddings.
+
+        Raises:
+            InputError: `n` out of range.
+        """
+        _check_count(n)
+        moment = self._clock.now()
+        state = self._graph.wide("serving_state", user="", as_of=moment)
+        context = self._context(state, moment, n, product=product_id, without=[])
+        kept = rerank(self._fused(self._config.fusion.similar, context, state), n, {product_id})
+        kept = [Fused(item.id, item.score, item.sources, product_id) for item in kept]
+        return self._answer(kept, state, moment, "similar", "")
+
+    def _steps(
+        self, state: Mapping[str, Any], exclude_owned: bool, session: Sequence[str]
+    ) -> list[tuple[str, Mapping[str, float]]]:
+        fusion = self._config.fusion
+        with_session = {"session_neighbours": fusion.session} if session else {}
+        steps: list[tuple[str, Mapping[str, float]]] = []
+        if state["active"]:
+            steps.append(("personal", {**(fusion.novel if exclude_owned else fusion.repeat), **with_session}))
+        if session:
+            steps.append(("session", {**with_session, "popular_lately": 0.1}))
+        if state["known"]:
+            steps.append(("segment", {"popular_in_segment": 1.0}))
+        return [*steps, ("popular", {"popular_lately": 1.0})]
+
+    def _fused(self, weights: Mapping[str, float], context: Mapping[str, Any], state: Mapping[str, Any]) -> list[Fused]:
+        slots = dict(state["slots"])
+        lists = {
+            source: self._sources.candidates(source, context, slots) for source, weight in weights.items() if weight > 0
+        }
+        return fuse(lists, weights, self._config.fusion.rank_offset)
+
+    def _context(self, state: Mapping[str, Any], moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
+        limit = max(self._config.candidates, 2 * n)
+        return {
+            "release": state["release"],
+            "as_of": moment,
+            "limit": limit,
+            "reach": min(MOST_REACH, 2 * limit + len(subject["without"])),
+            "half_life_weeks": self._config.half_life_weeks,
+            **subject,
+        }
+
+    def _owned(self, user_id: str, moment: datetime) -> list[str]:
+        return self._graph.wide("owned_ids", user=user_id, as_of=moment)["items"]
+
+    def _answer(
+        self, kept: list[Fused], state: Mapping[str, Any], moment: datetime, step: str, user_id: str
+    ) -> Recommendations:
+        items, via = [item.id for item in kept], [item.via for item in kept]
+        facts = self._graph.wide("reasons", user=user_id, as_of=moment, items=items, via=via)["facts"] if kept else []
+        by_id = {fact["id"]: fact for fact in facts}
+        shown = [
+            Item(
+                item.id, by_id[item.id]["title"], item.score, list(item.sources), explain(user_id, item, by_id[item.id])
+            )
+            for item in kept
+            if item.id in by_id
+        ]
+        return Recommendations(shown, state["release"], dict(state["versions"]), moment, step)
+
+
+def _check_count(n: int) -> None:
+    if not 1 <= n <= MOST_ITEMS:
+        raise InputError(f"n = {n}: ask for 1 to {MOST_ITEMS} items")
+
+
+def _check_honest(as_of: datetime, state: Mapping[str, Any], weights: Mapping[str, float]) -> None:
+    newest = max((at.to_native() for at in state["known_until"] if at is not None), default=None)
+    derived = sorted(source for source, weight in weights.items() if weight > 0 and source not in UNDERIVED)
+    if newest is not None and as_of <= newest and derived:
+        raise InputError(
+            f"as_of {as_of.isoformat()} is not after {newest.isoformat()}, the newest event that derived values and "
+            f"vectors carry: {', '.join(derived)} would see the future"
+        )
