@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from shopgraph.cli import retrain, schema, services, web, worker
+from shopgraph.cli import ingest, recommend, releases, retrain, schema, services, web, worker
 
 
 def register(app: typer.Typer) -> None:
     app.add_typer(services.app, name="services")
     app.add_typer(schema.app, name="schema")
+    app.add_typer(ingest.app, name="ingest")
+    app.command()(ingest.sample)
     web.register(app)
     app.command()(retrain.retrain)
     app.command()(worker.worker)
     app.command()(worker.beat)
     app.command()(worker.queues)
+    app.command()(recommend.recommend)
+    app.command()(recommend.similar)
+    app.command()(releases.releases)
+    app.command()(releases.rollback)

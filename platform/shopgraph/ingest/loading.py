@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 from shopgraph.graph.bulk_import import import_tables, refuse_filled
 from shopgraph.graph.connection import Graph
 from shopgraph.ingest import batches
+from shopgraph.ingest.batches import LINES_A_BATCH
 from shopgraph.ingest.completion import completed, newest_event, unknown_end, with_defaults, within
 from shopgraph.records import Feed, Reject
 from shopgraph.schema import BEHAVIOUR, CATALOGUE, NEVER, NODES, RELATIONS
@@ -50,9 +50,15 @@ class LoadReport:
     def relations_per_second(self) -> float:
         return (sum(self.written.values()) + sum(self.present.values())) / max(self.seconds, 1e-9)
 
+    def summary(self) -> dict[str, Any]:
+        """What a run record and a script get to see: the rejects as a count."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        newest = self.newest_event_at and self.newest_event_at.isoformat()
+        return {**found, "rejects": len(self.rejects), "newest_event_at": newest, "seconds": round(self.seconds, 1)}
+
 
 def load_bulk(
-    feed: Feed, server: Neo4jServer, settings: Settings, run_id: str, progress: Progress = silent, keep: bool = False
+    feed: Feed, server: Neo4jServer, settings: Settings, run_id: str, progress: Progress = silent, *, keep: bool = False
 ) -> LoadReport:
     """Import a feed into the empty managed database; the server is stopped for it and started again.
 
@@ -93,7 +99,7 @@ def load_bulk(
 
 
 def load_incremental(graph: Graph, feed: Feed, run_id: str, progress: Progress = silent) -> LoadReport:
-    """Merge a feed into a graph, batch by batch; repeating it changes nothing, so a broken load is resumed by repeating.
+    """Merge a feed into a graph, batch by batch; repeating it changes nothing, so a broken load is resumed that way.
 
     Order: nodes, catalogue relations, behaviour, then the sweep of a full catalogue, and last the source's own record,
     whose `newest_event_at` therefore never runs ahead of what is loaded.
@@ -101,89 +107,90 @@ def load_incremental(graph: Graph, feed: Feed, run_id: str, progress: Progress =
     Raises:
         ServiceError: the server stopped answering; batches already written stay.
     """
-    started, now = time.monotonic(), utc_now()
-    feed = completed(feed, now)
-    report = LoadReport(feed.source.name, run_id, rejects=list(feed.rejects), newest_event_at=newest_event(feed))
-    stamps = {"source": feed.source.name, "run": run_id}
-    for label in NODES:
-        if label in feed.nodes:
-            report.nodes[label] = _load_nodes(graph, label, feed.nodes[label], stamps, progress)
-    for kind in CATALOGUE:
-        if kind in feed.relations:
-            report.written[kind] = _load_catalogue(graph, kind, feed.relations[kind], stamps, progress)
-    for kind in BEHAVIOUR:
-        if kind in feed.relations:
-            _load_behaviour(graph, kind, feed, stamps, progress, report)
-    if feed.source.full_catalogue and "Product" in feed.nodes and not feed.partial:
-        _sweep(graph, feed, stamps, now, progress, report)
-    graph.write("source_saved", **_source(feed, report.newest_event_at), run=run_id)
-    report.seconds = time.monotonic() - started
-    return report
+    return _Incremental(graph, completed(feed, utc_now()), run_id, progress).run()
 
 
-def _load_nodes(graph: Graph, label: str, table: pa.Table, stamps: dict[str, str], progress: Progress) -> int:
-    rows = batches.product_rows(table) if label == "Product" else batches.node_rows(table)
-    extra = {"defaults": _product_defaults(), "never": NEVER} if label == "Product" else {}
-    done = 0
-    progress(label, 0, table.num_rows)
-    for sent, _ in graph.write_batches(f"load_{batches.snake(label)}", rows, **stamps, **extra):
-        done += sent
-        progress(label, done, table.num_rows)
-    return done
+class _Incremental:
+    """One incremental load: its steps share the graph, the feed, the stamps and the report."""
+
+    def __init__(self, graph: Graph, feed: Feed, run_id: str, progress: Progress) -> None:
+        self.graph = graph
+        self.feed = feed
+        self.progress = progress
+        self.stamps = {"source": feed.source.name, "run": run_id}
+        self.report = LoadReport(
+            feed.source.name, run_id, rejects=list(feed.rejects), newest_event_at=newest_event(feed)
+        )
+
+    def run(self) -> LoadReport:
+        started = time.monotonic()
+        feed = self.feed
+        for label in (label for label in NODES if label in feed.nodes):
+            self.load_nodes(label, feed.nodes[label])
+        for kind in (kind for kind in CATALOGUE if kind in feed.relations):
+            self.load_catalogue(kind, feed.relations[kind])
+        for kind in (kind for kind in BEHAVIOUR if kind in feed.relations):
+            self.load_behaviour(kind, feed.relations[kind])
+        if feed.source.full_catalogue and "Product" in feed.nodes and not feed.partial:
+            self.sweep()
+        self.graph.write("source_saved", **_source(feed, self.report.newest_event_at), run=self.report.run)
+        self.report.seconds = time.monotonic() - started
+        return self.report
+
+    def load_nodes(self, label: str, table: pa.Table) -> None:
+        product = label == "Product"
+        rows = batches.product_rows(table) if product else batches.node_rows(table)
+        extra = {"defaults": _product_defaults(table), "never": NEVER} if product else {}
+        done = 0
+        self.progress(label, 0, table.num_rows)
+        for sent, _ in self.graph.write_batches(f"load_{batches.snake(label)}", rows, **self.stamps, **extra):
+            done += sent
+            self.progress(label, done, table.num_rows)
+        self.report.nodes[label] = done
+
+    def load_catalogue(self, kind: str, table: pa.Table) -> None:
+        rows, done, written = batches.columns(table), 0, 0
+        self.progress(kind, 0, table.num_rows)
+        for sent, (record,) in self.graph.write_batches(f"load_{kind.lower()}", rows, LINES_A_BATCH, **self.stamps):
+            done += sent
+            written += record["written"]
+            self.progress(kind, done, table.num_rows)
+        self.report.written[kind] = written
+
+    def load_behaviour(self, kind: str, table: pa.Table) -> None:
+        split = batches.order_batches if kind == "PURCHASED" else batches.event_batches
+        written, present, unknown = 0, 0, []
+        self.progress(kind, 0, table.num_rows)
+        for rows in split(table):
+            (record,) = self.graph.write(f"load_{kind.lower()}", rows=rows, **self.stamps)
+            written += record["written"]
+            present += record["present"]
+            unknown += record["unknown"]
+            self.progress(kind, written + present + len(unknown), table.num_rows)
+        self.report.written[kind], self.report.present[kind] = written, present
+        for side, label in (("start", RELATIONS[kind].source), ("end", RELATIONS[kind].target)):
+            lines = pa.array([line for line, missing in unknown if missing == side], pa.string())
+            at = pc.index_in(lines, table["line_id"].combine_chunks()).to_pylist()
+            self.report.rejects += unknown_end(self.feed, kind, at, side, label)
+
+    def sweep(self) -> None:
+        """Retire what a whole catalogue no longer names, and remove the relations that it no longer states."""
+        report = self.report
+        self.progress("sweep", 0, 1)
+        report.swept = True
+        report.retired = self.graph.write("sweep_product", **self.stamps, at=utc_now(), never=NEVER)[0]["retired"]
+        for kind in (kind for kind in SWEPT if kind in self.feed.relations):
+            removed, report.removed[kind] = SWEEP_BATCH, 0
+            while removed == SWEEP_BATCH:
+                removed = self.graph.write(f"sweep_{kind.lower()}", **self.stamps, limit=SWEEP_BATCH)[0]["removed"]
+                report.removed[kind] += removed
+        self.progress("sweep", 1, 1)
 
 
-def _load_catalogue(graph: Graph, kind: str, table: pa.Table, stamps: dict[str, str], progress: Progress) -> int:
-    written = done = 0
-    progress(kind, 0, table.num_rows)
-    for sent, records in graph.write_batches(f"load_{kind.lower()}", batches.columns(table), 10_000, **stamps):
-        done += sent
-        written += records[0]["written"]
-        progress(kind, done, table.num_rows)
-    return written
-
-
-def _load_behaviour(
-    graph: Graph, kind: str, feed: Feed, stamps: dict[str, str], progress: Progress, report: LoadReport
-) -> None:
-    table = feed.relations[kind]
-    name = f"load_{kind.lower()}"
-    written, present, unknown = 0, 0, []
-    progress(kind, 0, table.num_rows)
-    for rows in _behaviour_batches(kind, table):
-        (record,) = graph.write(name, rows=rows, **stamps)
-        written += record["written"]
-        present += record["present"]
-        unknown += record["unknown"]
-        progress(kind, written + present + len(unknown), table.num_rows)
-    report.written[kind], report.present[kind] = written, present
-    for side, label in (("start", RELATIONS[kind].source), ("end", RELATIONS[kind].target)):
-        lines = pa.array([line for line, missing in unknown if missing == side], pa.string())
-        rows_missing = pc.index_in(lines, table["line_id"].combine_chunks()).to_pylist()
-        report.rejects += unknown_end(feed, kind, rows_missing, side, label)
-
-
-def _behaviour_batches(kind: str, table: pa.Table) -> Iterator[list[Any]]:
-    if kind == "PURCHASED":
-        return batches.order_batches(table)
-    return batches.event_batches(table)
-
-
-def _sweep(
-    graph: Graph, feed: Feed, stamps: dict[str, str], now: datetime, progress: Progress, report: LoadReport
-) -> None:
-    progress("sweep", 0, 1)
-    report.swept = True
-    report.retired = graph.write("sweep_product", **stamps, at=now, never=NEVER)[0]["retired"]
-    for kind in SWEPT:
-        removed = SWEEP_BATCH
-        while kind in feed.relations and removed == SWEEP_BATCH:
-            removed = graph.write(f"sweep_{kind.lower()}", **stamps, limit=SWEEP_BATCH)[0]["removed"]
-            report.removed[kind] = report.removed.get(kind, 0) + removed
-    progress("sweep", 1, 1)
-
-
-def _product_defaults() -> dict[str, Any]:
-    return {item.name: item.default for item in NODES["Product"].properties if item.default is not None}
+def _product_defaults(table: pa.Table) -> dict[str, Any]:
+    """Defaults of what some row of the table leaves out: a property is written once, and so is its index."""
+    wanted = [item for item in NODES["Product"].properties if item.default is not None]
+    return {item.name: item.default for item in wanted if table[item.name].null_count}
 
 
 def _source(feed: Feed, newest: datetime | None) -> dict[str, Any]:

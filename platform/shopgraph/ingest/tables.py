@@ -15,7 +15,7 @@ from shopgraph.records import NODE_TABLES, RELATION_TABLES
 PATH_SEPARATOR = " > "
 
 
-def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
+def table(name: str, columns: Mapping[str, Any] | pd.DataFrame) -> pa.Table:
     """A table of one label or relation type.
 
     Args:
@@ -23,10 +23,10 @@ def table(name: str, columns: Mapping[str, Any]) -> pa.Table:
         columns: arrays of one length by column name; a column left out is null ("the source does not say").
     """
     schema = NODE_TABLES.get(name) or RELATION_TABLES[name]
-    unknown = columns.keys() - set(schema.names)
+    unknown = set(columns) - set(schema.names)
     if unknown:
         raise ValueError(f"{name} has no columns {sorted(unknown)}")
-    length = len(next(iter(columns.values())))
+    length = len(columns[next(iter(columns))])
     arrays = [
         _array(columns[field.name], field.type) if field.name in columns else pa.nulls(length, field.type)
         for field in schema

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ KEY_BYTES = 32
 PREFIX = "u_"
 LENGTH_CHARACTERS = 26
 """Base32 characters after the prefix: 130 bits, so that two users never share a pseudonym by chance."""
+
+_PSEUDONYM = re.compile(rf"{PREFIX}[a-z2-7]{{{LENGTH_CHARACTERS}}}")
 
 
 class Pseudonymiser:
@@ -46,6 +49,11 @@ class Pseudonymiser:
 
     def pseudonyms(self, source: str, raw_ids: Iterable[str]) -> list[str]:
         return [self.pseudonym(source, raw_id) for raw_id in raw_ids]
+
+
+def is_pseudonym(text: str) -> bool:
+    """Whether a user id is a pseudonym already, not a shop's raw id."""
+    return _PSEUDONYM.fullmatch(text) is not None
 
 
 def key_path(settings: Settings) -> Path:
