@@ -53,11 +53,11 @@ def read_copurchases(snapshot: Snapshot, corpus: Corpus, config: CopurchaseConfi
     shape = (len(start), len(corpus.texts))
     cut = np.quantile(start, 1 - config.holdout_share) if config.holdout_share and len(start) else np.inf
     is_late = start[basket] > cut
-    early = _associated(basket[~is_late], text[~is_late], shape, config.minimum_support, config.minimum_lift)
-    late = _associated(basket[is_late], text[is_late], shape, min(2, config.minimum_support), config.minimum_lift)
+    early = _associated(basket[~is_late], text[~is_late], shape, config)
+    late = _associated(basket[is_late], text[is_late], shape, config)
     links = (early != 0).tocsr()
     holdout = _strongest(late, config)
-    known = np.asarray(links[holdout[:, 0], holdout[:, 1]], dtype=bool).reshape(-1)
+    known = np.isin(holdout @ [shape[1], 1], np.stack(links.nonzero(), axis=1) @ [shape[1], 1])
     return Copurchases(_strongest(early, config), holdout[~known], links)
 
 
@@ -82,9 +82,7 @@ def _baskets(snapshot: Snapshot, corpus: Corpus, config: CopurchaseConfig) -> tu
     return entries[:, 0], entries[:, 1], at[is_first]
 
 
-def _associated(
-    basket: np.ndarray, text: np.ndarray, shape: tuple[int, int], minimum_support: int, minimum_lift: float
-) -> sp.csr_array:
+def _associated(basket: np.ndarray, text: np.ndarray, shape: tuple[int, int], config: CopurchaseConfig) -> sp.csr_array:
     """The cosine n_ab / sqrt(n_a n_b) of texts that share enough baskets, and more than the n_a n_b / N of chance.
 
     Shapes:
@@ -95,9 +93,9 @@ def _associated(
     together = (held.T @ held).tocoo()
     alone = np.bincount(text, minlength=shape[1])
     baskets = len(np.unique(basket))
-    enough = (together.data >= minimum_support) & (together.row != together.col)
+    enough = (together.data >= config.minimum_support) & (together.row != together.col)
     row, column, count = together.row[enough], together.col[enough], together.data[enough].astype(np.float64)
-    lifted = count * baskets >= minimum_lift * alone[row] * alone[column]
+    lifted = count * baskets >= config.minimum_lift * alone[row] * alone[column]
     row, column, count = row[lifted], column[lifted], count[lifted]
     return sp.csr_array((count / np.sqrt(alone[row] * alone[column]), (row, column)), shape=together.shape)
 
