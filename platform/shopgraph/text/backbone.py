@@ -74,15 +74,16 @@ def freeze(model: SentenceTransformer, layers: int) -> None:
     Raises:
         InputError: the model isn't of the BERT family, or has fewer layers.
     """
+    from torch import nn
+
     network = model.transformers_model
-    if not hasattr(network, "embeddings") or not hasattr(getattr(network, "encoder", None), "layer"):
-        raise InputError(
-            f"a {type(network).__name__} is not of the BERT family: fine-tuning expects embeddings and encoder.layer"
-        )
-    stack = network.encoder.layer
+    embeddings = getattr(network, "embeddings", None)
+    stack = getattr(getattr(network, "encoder", None), "layer", None)
+    if not isinstance(embeddings, nn.Module) or not isinstance(stack, nn.ModuleList):
+        raise InputError(f"a {type(network).__name__} is not of the BERT family: it lacks embeddings or encoder.layer")
     if layers > len(stack):
         raise InputError(f"frozen_layers={layers}: the backbone has {len(stack)} layers")
-    for module in (network.embeddings, *stack[:layers]):
+    for module in (embeddings, *stack[:layers]):
         module.requires_grad_(False)
 
 

@@ -65,7 +65,7 @@ def encode_texts(
             if file is not None:
                 _keep(chunks[-1], file)
         progress(STEP, first + len(rows), len(texts))
-    encoded = np.empty((len(texts), model.get_embedding_dimension()), np.float32)
+    encoded = np.empty((len(texts), model.get_embedding_dimension() or 0), np.float32)
     if chunks:
         encoded[order] = np.concatenate(chunks)
     return Encoded(encoded, fresh, time.monotonic() - started)

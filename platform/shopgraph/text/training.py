@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from shopgraph.dataset.corpus import Corpus, CorpusConfig, read_corpus
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.errors import InputError
 from shopgraph.learning.trained import EpochRecord, TrainedEmbedding
-from shopgraph.registry import Vectors
+from shopgraph.registry import CARD, Vectors
 from shopgraph.schema import FAMILIES
 from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder, save_encoder
 from shopgraph.text.contrastive import ContrastiveConfig, batches, fine_tune
@@ -139,6 +139,33 @@ def encode_products(version_folder: Path, texts: Sequence[str], device: str | to
     projection = Projection.read(version_folder / PROJECTION)
     model = open_encoder(version_folder / MODEL, device)
     return projection(encode_texts(model, texts).matrix)
+
+
+def newcomer_encoder(
+    version_folder: Path, snapshot: Snapshot, device: str | torch.device = "cpu"
+) -> Callable[[list[str]], np.ndarray]:
+    """What a publish calls for the products that came after a version's snapshot.
+
+    Args:
+        version_folder: the registry's folder of a text version.
+        snapshot: a later one, which holds the newcomers.
+
+    Returns:
+        a function from product ids to (ids, dimension), float32, unit length; it raises InputError for an id that the
+        snapshot does not hold.
+    """
+    config = json.loads((version_folder / CARD).read_text())["config"]["corpus"]
+    corpus = read_corpus(snapshot, CorpusConfig(**config))
+    text_of = dict(zip(corpus.products, corpus.text_of.tolist(), strict=True))
+
+    def encode(ids: list[str]) -> np.ndarray:
+        missing = next((product for product in ids if product not in text_of), None)
+        if missing is not None:
+            raise InputError(f"product {missing!r} is not in snapshot {snapshot.id}: export a newer one")
+        rows, row_of = np.unique([text_of[product] for product in ids], return_inverse=True)
+        return encode_products(version_folder, [corpus.texts[row] for row in rows], device)[row_of]
+
+    return encode
 
 
 def _tuned(

@@ -17,7 +17,7 @@ from shopgraph.registry import Registry
 from shopgraph.text.contrastive import STEP as TUNE
 from shopgraph.text.contrastive import ContrastiveConfig
 from shopgraph.text.encoding import STEP as ENCODE
-from shopgraph.text.training import TextConfig, encode_products, train_text_embedding
+from shopgraph.text.training import TextConfig, encode_products, newcomer_encoder, train_text_embedding
 
 THEMES = ("red wine", "corkscrew"), ("puppy food", "dog lead"), ("green tea", "honey"), ("razor", "shaving foam")
 
@@ -84,6 +84,19 @@ def test_a_version_is_kept_and_encodes_as_it_did(config: TextConfig, tmp_path: P
     again = encode_products(registry.path(version.id), ["red wine", "something new"])
     assert np.allclose(again[0], vectors.matrix[0], atol=1e-5)
     assert np.linalg.norm(again[1]) == pytest.approx(1, abs=1e-5)
+
+
+def test_newcomers_of_a_later_snapshot_join_the_space(config: TextConfig, tmp_path: Path):
+    registry = Registry(tmp_path / "models")
+    early, late = shop(), shop(18)
+    trained = train_text_embedding(early, config, "cpu", 7, tmp_path / "work")
+    folder = registry.path(trained.save(registry).id)
+    encode = newcomer_encoder(folder, late)
+    known = trained.vectors["Product"].matrix
+    assert np.allclose(encode(["p1b", "p0a", "p0c"]), known[[4, 0, 2]], atol=1e-5)
+    assert encode([]).shape == (0, 8)
+    with pytest.raises(InputError, match="'gone' is not in snapshot"):
+        encode(["gone"])
 
 
 def test_each_distinct_text_is_encoded_once(config: TextConfig, tmp_path: Path):
