@@ -14,7 +14,9 @@ WITH p, CASE r.text_slot
      WHEN 'blue' THEN p.text_blue_top WHEN 'green' THEN p.text_green_top END AS list
 WITH p, coalesce(split(list, '\n'), [])[0..30] AS near
 UNWIND range(0, size(near) - 1) AS place
-WITH near[place] AS id, sum(1.0 / (10 + place)) AS score, head(collect(p.id)) AS via
+WITH near[place] AS id, place, p
+ORDER BY place, p.id
+WITH id, sum(1.0 / (10 + place)) AS score, head(collect(p.id)) AS via
 ORDER BY score DESC, id
 MATCH (q:Product {id: id})
 WHERE NOT q.hidden AND q.stock > 0 AND q.retired_at > datetime() AND NOT q.id IN $without

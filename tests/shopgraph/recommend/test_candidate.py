@@ -1,0 +1,189 @@
+"""Each source's right answer comes first on a planted shop; what may not be shown never is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shopgraph.errors import ConfigurationError
+from shopgraph.graph.connection import Graph
+from shopgraph.publish import serving
+from shopgraph.recommend.candidate import Candidate, Sources
+from shopgraph.settings import Settings
+from shopgraph.wiring_serving import open_graph
+
+NOW = datetime(2024, 6, 3, tzinfo=UTC)
+BASKETS = [(f"u_{i}", product, 1 + i / 10, "first") for i in range(5) for product in ("s:soup0", "s:bread0")]
+"""Soup 0 and bread 0 share five baskets."""
+
+
+def ask(graph: Graph, source: str, user: str = "u_me", **given: Any) -> list[Candidate]:
+    release = serving(graph)
+    slots = {family: served.slot for family, served in release.families.items()} if release else {}
+    context = {
+        "user": user, "product": "", "session": [], "as_of": NOW, "limit": 50, "without": [], "reach": 50,
+        "release": release.id if release else None, "half_life_weeks": 12.0, **given,
+    }  # fmt: skip
+    return Sources(graph).candidates(source, context, slots)
+
+
+def ids(found: list[Candidate]) -> list[str]:
+    return [candidate.id for candidate in found]
+
+
+def test_repeat_purchases_halve_with_age(plant: Callable[..., Any]) -> None:
+    shop = plant([("u_me", "s:soup1", 24, "a"), ("u_me", "s:soup1", 24, "b"), ("u_me", "s:soup1", 24, "c"),
+                  ("u_me", "s:bread1", 0.001, "d"), ("u_me", "s:toy1", 12, "e")])  # fmt: skip
+    found = ask(shop.graph, "repeat_purchases")
+    assert ids(found) == ["s:bread1", "s:soup1", "s:toy1"]
+    assert [candidate.score for candidate in found] == pytest.approx([1.0, 3 * 0.25, 0.5], abs=1e-3)
+
+
+def test_repeat_purchases_know_nothing_of_later_ones(plant: Callable[..., Any]) -> None:
+    shop = plant([("u_me", "s:soup1", 2, "a"), ("u_me", "s:toy1", 1, "b")])
+    assert ids(ask(shop.graph, "repeat_purchases", as_of=NOW - timedelta(weeks=1.5))) == ["s:soup1"]
+
+
+def test_bought_together_offers_the_partner_and_names_who_speaks_for_it(plant: Callable[..., Any]) -> None:
+    shop = plant([*BASKETS, ("u_me", "s:soup0", 2, "a")])
+    assert [(c.id, c.via) for c in ask(shop.graph, "bought_together")] == [("s:bread0", "s:soup0")]
+
+
+def test_category_favourites_are_the_best_sellers_of_what_one_buys_most(plant: Callable[..., Any]) -> None:
+    others = [
+        (f"u_{i}", product, 1, "x") for i, product in enumerate(["s:soup3"] * 3 + ["s:soup4"] * 2 + ["s:toy2"] * 9)
+    ]
+    shop = plant(
+        [*others, *(("u_me", "s:soup0", weeks, str(weeks)) for weeks in (1, 2, 3)), ("u_me", "s:bread0", 1, "b")]
+    )
+    found = ask(shop.graph, "category_favourites", without=["s:soup0", "s:bread0"])
+    assert [(c.id, c.via) for c in found] == [("s:soup3", "FOOD > SOUP"), ("s:soup4", "FOOD > SOUP")]
+
+
+def test_category_favourites_work_at_the_top_level_too(plant: Callable[..., Any]) -> None:
+    shop = plant([("u_1", "s:toy3", 1, "x"), ("u_me", "s:toy0", 1, "a")])
+    assert ids(ask(shop.graph, "category_favourites", without=["s:toy0"])) == ["s:toy3"]
+
+
+def test_popular_lately_counts_people_of_the_last_four_weeks(plant: Callable[..., Any]) -> None:
+    many = [("u_fan", "s:toy0", 1, str(order)) for order in range(9)]
+    two = [("u_1", "s:soup0", 1, "a"), ("u_2", "s:soup0", 3.9, "a")]
+    old = [(f"u_{i}", "s:bread0", 4.1, "b") for i in range(5)]
+    found = ask(plant([*many, *two, *old]).graph, "popular_lately")
+    assert [(c.id, c.score) for c in found] == [("s:soup0", 2), ("s:toy0", 1)]
+
+
+def test_text_neighbours_read_like_the_latest(plant: Callable[..., Any]) -> None:
+    shop = plant([("u_me", "s:soup0", 1, "a")], views=[("u_me", "s:toy0", 0.5)])
+    shop.publish({})
+    found = ask(shop.graph, "text_neighbours", without=["s:soup0", "s:toy0"])
+    kinds = [candidate.id.rstrip("0123456789") for candidate in found[:12]]
+    assert set(kinds) == {"s:soup", "s:toy"}
+    assert {candidate.via for candidate in found if candidate.id == "s:soup1"} == {"s:soup0"}
+
+
+def test_graph_neighbours_are_the_nearest_and_novel_ones_leave_out_what_is_owned(plant: Callable[..., Any]) -> None:
+    shop = plant([("u_me", "s:toy0", 1, "a"), ("u_me", "s:toy1", 1, "a")])
+    shop.publish({"u_me": 2})
+    assert {p.rstrip("0123456789") for p in ids(ask(shop.graph, "graph_neighbours"))[:8]} == {"s:toy"}
+    novel = ids(ask(shop.graph, "graph_neighbours", without=["s:toy0", "s:toy1"]))
+    assert sorted(novel[:6]) == [f"s:toy{i}" for i in range(2, 8)]
+
+
+def test_graph_neighbours_follow_what_was_bought_after_the_snapshot(plant: Callable[..., Any]) -> None:
+    shop = plant([("u_me", "s:soup0", 1, "a")], users={"u_new": {}})
+    shop.publish({"u_me": 0, "u_new": 1})
+    later = NOW + timedelta(days=1)
+    for user in ("u_me", "u_stranger"):
+        shop.graph.driver.execute_query(
+            "CYPHER 25 MERGE (u:User {id: $user}) WITH u MATCH (p:Product) WHERE p.id STARTS WITH 's:toy' "
+            "CREATE (u)-[:PURCHASED {line_id: u.id + p.id, at: $at, order_id: 'later'}]->(p)",
+            user=user, at=later, database_=shop.graph.database,
+        )  # fmt: skip
+    after = {"as_of": later + timedelta(hours=1)}
+    assert ids(ask(shop.graph, "graph_neighbours"))[0].startswith("s:soup")
+    moved = {p.rstrip("0123456789") for p in ids(ask(shop.graph, "graph_neighbours", **after))[:8]}
+    assert moved <= {"s:soup", "s:toy"}
+    assert "s:toy" in moved
+    assert ids(ask(shop.graph, "graph_neighbours", user="u_stranger", **after))[0].startswith("s:toy")
+    assert ask(shop.graph, "graph_neighbours", user="u_stranger") == []
+
+
+def test_session_neighbours_start_from_the_latest_product(plant: Callable[..., Any]) -> None:
+    shop = plant(BASKETS)
+    shop.publish({})
+    found = ask(shop.graph, "session_neighbours", session=["s:toy0", "s:soup0"])
+    assert found[0].id == "s:bread0" or found[0].id.startswith("s:toy")
+    assert found[0].via in ("s:toy0", "s:soup0")
+    assert not {"s:toy0", "s:soup0"} & set(ids(found))
+
+
+def test_popular_in_segment_asks_those_who_share_most(plant: Callable[..., Any]) -> None:
+    young, old = {"age": "19-24", "income": "low"}, {"age": "65+", "income": "low"}
+    users = {"u_me": young, "u_y1": young, "u_y2": young, **{f"u_o{i}": old for i in range(3)}}
+    bought = [
+        ("u_y1", "s:toy0", 1, "a"),
+        ("u_y2", "s:toy0", 1, "a"),
+        *((f"u_o{i}", "s:soup0", 1, "a") for i in range(3)),
+    ]
+    assert ids(ask(plant(bought, users=users).graph, "popular_in_segment")) == ["s:toy0", "s:soup0"]
+
+
+SOURCES = ["repeat_purchases", "bought_together", "graph_neighbours", "text_neighbours", "category_favourites",
+           "popular_lately", "popular_in_segment", "session_neighbours"]  # fmt: skip
+
+
+@pytest.fixture
+def forbidden(plant: Callable[..., Any]) -> Any:
+    """A shop where bread 0 would be in every source's answer."""
+    peers = {f"u_{i}": {"age": "19-24"} for i in range(5)}
+    shop = plant(
+        [*BASKETS, ("u_me", "s:soup0", 2, "a"), ("u_me", "s:bread0", 2, "b"), ("u_me", "s:bread1", 2, "b")],
+        users={**peers, "u_me": {"age": "19-24"}},
+    )
+    shop.publish({"u_me": 1})
+    return shop
+
+
+def test_what_may_not_be_shown_is_in_no_source(forbidden: Any) -> None:
+    graph, session = forbidden.graph, {"session": ["s:soup0", "s:bread1"]}
+    for source in SOURCES:
+        assert "s:bread0" in ids(ask(graph, source, **session)), source
+    for change in (
+        "p.hidden = true",
+        "p.hidden = false, p.stock = 0",
+        "p.stock = 1, p.retired_at = datetime('2024-01-01')",
+    ):
+        graph.driver.execute_query(
+            f"CYPHER 25 MATCH (p:Product {{id: 's:bread0'}}) SET {change}", database_=graph.database
+        )
+        for source in SOURCES:
+            assert "s:bread0" not in ids(ask(graph, source, **session)), (source, change)
+
+
+def test_every_source_leaves_out_what_it_is_told_to(forbidden: Any) -> None:
+    session = {"session": ["s:soup0", "s:bread1"]}
+    for source in SOURCES:
+        assert "s:bread0" not in ids(ask(forbidden.graph, source, without=["s:bread0"], **session)), source
+
+
+def test_a_query_file_is_all_a_new_source_needs(plant: Callable[..., Any], settings: Settings, tmp_path: Path) -> None:
+    plant([("u_me", "s:soup0", 1, "a")])
+    (tmp_path / "own" / "recommend").mkdir(parents=True)
+    (tmp_path / "own" / "recommend" / "cheapest.cypher").write_text(
+        "// name: cheapest\n// mode: read\n// params: limit\n// returns: items, scores, via\n// The first toys.\n"
+        "CYPHER 25\n"
+        "MATCH (p:Product) WHERE p.category_1 = 'PLAY' WITH p ORDER BY p.id LIMIT $limit\n"
+        "RETURN collect(p.id) AS items, collect(1.0) AS scores, collect(p.id) AS via\n"
+    )
+    with open_graph(settings.model_copy(update={"cypher_path": tmp_path / "own"})) as graph:
+        Sources(graph).require(["cheapest", "graph_neighbours"])
+        assert ids(ask(graph, "cheapest", limit=2)) == ["s:toy0", "s:toy1"]
+        with pytest.raises(ConfigurationError, match=r"'dearest': dearest\.cypher must exist"):
+            Sources(graph).require(["dearest"])
+        with pytest.raises(ConfigurationError, match="owned_ids"):
+            Sources(graph).require(["owned_ids"])

@@ -1,0 +1,149 @@
+"""The recommender as a whole: what it answers, to whom, on what footing, and with which reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shopgraph.errors import ConfigurationError, InputError
+from shopgraph.graph.connection import Graph
+from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.fusion import FusionConfig
+from shopgraph.recommend.recommender import Recommendations, RecommendConfig, Recommender
+
+NOW = datetime(2024, 6, 3, tzinfo=UTC)
+PAIR = [(f"u_{i}", product, 1 + i / 10, "first") for i in range(5) for product in ("s:soup0", "s:bread0")]
+
+
+def recommender(graph: Graph, **config: Any) -> Recommender:
+    return Recommender(graph, Clock(graph, "data"), RecommendConfig(**config))
+
+
+def shown(answer: Recommendations) -> list[str]:
+    return [item.id for item in answer.items]
+
+
+def test_what_is_bought_again_and_again_comes_first(plant: Callable[..., Any]) -> None:
+    shop = plant([*PAIR, *(("u_me", "s:soup3", week, str(week)) for week in range(1, 9)), ("u_me", "s:soup0", 5, "a")])
+    release = shop.publish({"u_me": 0})
+    answer = recommender(shop.graph).recommend("u_me", n=5)
+    assert shown(answer)[0] == "s:soup3"
+    assert answer.items[0].reason.text == "You bought this 8 times, last on 27 May 2024"
+    assert answer.items[0].sources[0] == "repeat_purchases"
+    assert (answer.step, answer.release) == ("personal", release.id)
+    assert answer.versions == {family: served.version for family, served in release.families.items()}
+    assert answer.as_of == NOW - timedelta(weeks=1) + timedelta(milliseconds=1)
+
+
+def test_novel_ones_are_new_to_the_user_and_the_partner_is_among_them(plant: Callable[..., Any]) -> None:
+    shop = plant([*PAIR, ("u_me", "s:soup0", 2, "a"), ("u_me", "s:toy0", 2, "a")])
+    shop.publish({"u_me": 1})
+    answer = recommender(shop.graph).recommend("u_me", n=20, exclude_owned=True)
+    assert not {"s:soup0", "s:toy0"} & set(shown(answer))
+    bread = next(item for item in answer.items if item.id == "s:bread0")
+    assert shown(answer)[0] == "s:bread0"
+    assert [step.get("id") or step["type"] for step in bread.reason.path] == [
+        "u_me", "PURCHASED", "s:soup0", "BOUGHT_WITH", "s:bread0",
+    ]  # fmt: skip
+    assert bread.reason.text == "Often bought together with Soup0, which you bought"
+
+
+def test_twenty_survive_for_a_user_who_owns_thousands(plant: Callable[..., Any]) -> None:
+    products = {f"s:soup{i:04}": ("FOOD > SOUP", "kettle") for i in range(2600)}
+    owned = [("u_me", product, 1 + i / 100, str(i % 50)) for i, product in enumerate(products) if i >= 30]
+    others = [("u_other", product, 1, "x") for product in list(products)[:2000]]
+    shop = plant([*owned, *others], products=products)
+    shop.publish({"u_me": 0})
+    answer = recommender(shop.graph).recommend("u_me", n=20, exclude_owned=True)
+    assert len(shown(answer)) == 20
+    assert set(shown(answer)) <= set(list(products)[:30])
+
+    later = NOW + timedelta(days=2)
+    shop.graph.driver.execute_query(
+        "CYPHER 25 MATCH (u:User {id: 'u_me'}), (p:Product {id: 's:soup0000'}) "
+        "CREATE (u)-[:PURCHASED {line_id: 'later', order_id: 'later', at: $at}]->(p)",
+        at=later - timedelta(days=1), database_=shop.graph.database,
+    )  # fmt: skip
+    searched = recommender(shop.graph).recommend("u_me", n=20, exclude_owned=True, as_of=later)
+    assert len(shown(searched)) == 20
+    assert set(shown(searched)) <= set(list(products)[1:30])
+    assert any("graph_neighbours" in item.sources for item in searched.items)
+
+
+def test_every_path_of_every_reason_is_in_the_graph(plant: Callable[..., Any]) -> None:
+    bought = [*PAIR, ("u_me", "s:soup0", 2, "a"), ("u_me", "s:toy0", 2, "b"), ("u_1", "s:toy1", 1, "c")]
+    shop = plant(bought, views=[("u_me", "s:soup4", 1)])
+    shop.publish({"u_me": 2})
+    answers = [recommender(shop.graph).recommend("u_me", n=20, exclude_owned=novel) for novel in (False, True)] + [
+        recommender(shop.graph).similar("s:soup0", n=10)
+    ]
+    paths = [item.reason.path for answer in answers for item in answer.items if item.reason.path]
+    assert len(paths) >= 15
+    for path in paths:
+        for source, relation, target in zip(path[::2], path[1::2], path[2::2], strict=False):
+            start, end = (source, target) if relation["forward"] else (target, source)
+            found = shop.graph.driver.execute_query(
+                f"CYPHER 25 MATCH (a:{start['label']} {{id: $a}}) MATCH (b:{end['label']} {{id: $b}}) "
+                f"RETURN COUNT {{ (a)-[:{relation['type']}]->(b) }} AS n",
+                a=start["id"], b=end["id"], database_=shop.graph.database,
+            ).records  # fmt: skip
+            assert found[0]["n"] >= 1, (path, relation)
+
+
+def test_a_hidden_product_is_gone_from_the_very_next_answer(plant: Callable[..., Any]) -> None:
+    shop = plant([*PAIR, ("u_me", "s:soup0", 2, "a")])
+    shop.publish({"u_me": 1})
+    ours = recommender(shop.graph)
+    assert "s:bread0" in shown(ours.recommend("u_me", n=20))
+    assert "s:bread0" in shown(ours.similar("s:soup0"))
+    shop.graph.driver.execute_query(
+        "CYPHER 25 MATCH (p:Product {id: 's:bread0'}) SET p.hidden = true", database_=shop.graph.database
+    )
+    assert "s:bread0" not in shown(ours.recommend("u_me", n=20))
+    assert "s:bread0" not in shown(ours.similar("s:soup0"))
+
+
+def test_newcomers_go_down_a_stated_chain(plant: Callable[..., Any]) -> None:
+    young = {"age": "19-24"}
+    fans = [(f"u_{i}", "s:toy5", 10, "c") for i in range(3)]
+    shop = plant([*PAIR, *fans], users={"u_me": young, "u_blank": {}, **{f"u_{i}": young for i in range(3)}})
+    ours = recommender(shop.graph)
+    steps = {
+        "popular": ours.recommend("u_nobody", n=5),
+        "segment": ours.recommend("u_me", n=5),
+        "session": ours.recommend("u_nobody", n=5, session=["s:soup0"]),
+        "personal": ours.recommend("u_0", n=5),
+    }
+    assert {step: answer.step for step, answer in steps.items()} == {step: step for step in steps}
+    assert shown(steps["popular"]) == ["s:bread0", "s:soup0"]
+    assert steps["popular"].items[0].reason.text == "Bought by 5 people in the last four weeks"
+    assert shown(steps["session"])[0] == "s:bread0"
+    assert ours.recommend("u_blank", n=5).step == "popular"
+
+
+def test_before_anything_is_derived_or_published_the_answer_is_empty_not_an_error(graph: Graph) -> None:
+    answer = recommender(graph).recommend("u_nobody", n=5)
+    assert (answer.items, answer.release, answer.step) == ([], None, "popular")
+
+
+def test_a_time_before_what_derived_values_carry_is_refused(plant: Callable[..., Any]) -> None:
+    shop = plant([*PAIR, ("u_me", "s:soup0", 3, "a"), ("u_me", "s:toy0", 1, "b")])
+    early = NOW - timedelta(weeks=2)
+    with pytest.raises(InputError, match=r"is not after 2024-05-27.*bought_together.* would see the future"):
+        recommender(shop.graph).recommend("u_me", as_of=early)
+    honest = FusionConfig(repeat={"repeat_purchases": 1.0})
+    assert shown(recommender(shop.graph, fusion=honest).recommend("u_me", as_of=early)) == ["s:soup0"]
+    assert recommender(shop.graph).recommend("u_me", as_of=NOW).items
+
+
+def test_bounds_and_names_are_checked(plant: Callable[..., Any]) -> None:
+    shop = plant(PAIR)
+    for n in (0, -1, 101):
+        with pytest.raises(InputError, match="ask for 1 to 100"):
+            recommender(shop.graph).recommend("u_me", n=n)
+    assert recommender(shop.graph).similar("s:none").items == []
+    with pytest.raises(ConfigurationError, match="crystal_ball"):
+        recommender(shop.graph, fusion=FusionConfig(novel={"crystal_ball": 1.0}))
