@@ -10,12 +10,12 @@ from celery import Celery, Task
 from celery.exceptions import Ignore, Reject
 from celery.signals import after_setup_logger, worker_ready, worker_shutting_down
 from redis import Redis
-from shopgraph.wiring_training import build_training
 
 from shopgraph.errors import BusyError
 from shopgraph.jobs import BROKER_OPTIONS, IO, NIGHTLY, RETRAIN_STEPS, SOCKET_TIMEOUT_SECONDS, Jobs, RetrainRequest
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import broker_url
+from shopgraph.wiring_training import build_training
 from shopgraph_workers.execution import RUN, DroppedError, Execution, StoppingError
 from shopgraph_workers.lease import LeaseTerms
 from shopgraph_workers.recovery import Recovery
@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Celery:
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_hijack_root_logger=True,
+        worker_redirect_stdouts=False,
         worker_log_format=LOG_FORMAT,
         worker_task_log_format=LOG_FORMAT,
         broker_connection_retry_on_startup=True,

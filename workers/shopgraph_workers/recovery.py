@@ -51,6 +51,8 @@ class Recovery:
                     self.sweep()
                 except (ShopgraphError, RedisError, OSError) as error:
                     logger.warning("no sweep for runs left behind: %s", error)
+                except Exception:
+                    logger.exception("the sweep for runs left behind failed and is tried again")
 
         thread = threading.Thread(target=sweep_until_stopped, name="recovery", daemon=True)
         thread.start()

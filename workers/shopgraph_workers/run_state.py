@@ -31,7 +31,8 @@ class RunState:
         return next((step for step in RETRAIN_STEPS if step not in self.outputs), None)
 
     def output(self, step: str, name: str) -> Any:
-        return self.outputs[step].get(name)
+        """An id that a step put out; None where it put out none, or was not reached."""
+        return self.outputs.get(step, {}).get(name)
 
 
 class RunFolder:
