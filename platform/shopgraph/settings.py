@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError
@@ -90,10 +90,11 @@ class Settings(BaseSettings):
         return self.home / "rejects"
 
 
-def load_settings(**overrides: object) -> Settings:
+def load_settings(**overrides: Any) -> Settings:
     """Read the environment and mounted secrets; a malformed value becomes one line naming its variable."""
     try:
-        return Settings(_secrets_dir=MOUNTED_SECRETS if MOUNTED_SECRETS.is_dir() else None, **overrides)
+        mounted: dict[str, Any] = {"_secrets_dir": MOUNTED_SECRETS} if MOUNTED_SECRETS.is_dir() else {}
+        return Settings(**mounted, **overrides)
     except ValidationError as error:
         first = error.errors()[0]
         name = "SHOPGRAPH_" + "_".join(str(part) for part in first["loc"]).upper()

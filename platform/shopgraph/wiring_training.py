@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from shopgraph.dataset.snapshot import Snapshot, export_snapshot, open_snapshot, write_snapshot
 from shopgraph.dataset.split import Holdout, split
@@ -22,7 +24,10 @@ from shopgraph.settings import Settings, utc_now
 from shopgraph.tracking import Progress, RunLog, silent
 from shopgraph.wiring_serving import open_graph
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 HELD_OUT_VERSION = "held_out_version"
 """On the card of a refitted version: the version whose figures its card shows."""
@@ -50,7 +55,7 @@ class Training:
 
     def now(self) -> datetime:
         """This moment by the clock of the settings; on the data's clock, just after its newest event."""
-        newest = self.graph.record("sources_newest_event")["at"] if self.settings.clock == "data" else None
+        newest = self.graph.single("sources_newest_event")["at"] if self.settings.clock == "data" else None
         return newest.to_native() + timedelta(seconds=1) if newest is not None else utc_now()
 
     def export(self, before: datetime | None = None, progress: Progress = silent) -> str:
@@ -172,7 +177,20 @@ class Training:
 
     def publish(self, versions: Mapping[str, str], snapshot_id: str, progress: Progress = silent) -> str:
         """Make these versions serve, all in one switch; the release's id."""
-        return publish_release(self.graph, self.registry, versions, self.snapshot(snapshot_id), progress).id
+        encode = {"text": self._newcomers(versions["text"])} if "text" in versions else None
+        snapshot = self.snapshot(snapshot_id)
+        return publish_release(self.graph, self.registry, versions, snapshot, progress, encode=encode).id
+
+    def _newcomers(self, version_id: str) -> Callable[[list[str]], np.ndarray]:
+        """Text vectors of products that came after the export; the graph is read again only where there are any."""
+
+        def encode(ids: list[str]) -> np.ndarray:
+            from shopgraph.text.training import newcomer_encoder
+
+            snapshot = self.snapshot(self.export())
+            return newcomer_encoder(self.registry.path(version_id), snapshot, self._device())(ids)
+
+        return encode
 
     def _device(self) -> str:
         """The device models train on, its threads capped where the settings say so."""
@@ -210,6 +228,6 @@ def configured(config: Config, overrides: Mapping[str, Any]) -> Config:
 
 def _like(present: Any, value: Any) -> Any:
     """JSON knows neither configs nor tuples: what it brings takes the shape of what stands there."""
-    if is_dataclass(present) and isinstance(value, Mapping):
+    if is_dataclass(present) and not isinstance(present, type) and isinstance(value, Mapping):
         return configured(present, value)
     return tuple(value) if isinstance(present, tuple) else value

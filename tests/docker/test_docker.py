@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from shopgraph import settings as settings_module
+from shopgraph.jobs import QUEUES
 from shopgraph.services.neo4j_distribution import VERSION
 from shopgraph.settings import Settings, load_settings
 
@@ -97,7 +98,8 @@ def test_services_name_only_what_is_declared(compose: dict) -> None:
         assert target in stages(), name
         assert "password" not in str(service.get("environment", {})).lower(), name
     assert services["neo4j"]["image"] == f"neo4j:{VERSION}-community"
-    assert services["worker"]["command"][-1] == "io,cpu"
+    served = ",".join(services[name]["command"][-1] for name in ("worker", "trainer"))
+    assert tuple(served.split(",")) == QUEUES
 
 
 def test_secrets_are_made_once_and_read_as_settings(

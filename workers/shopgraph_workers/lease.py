@@ -66,7 +66,8 @@ class LeaseTerms:
     key: str = LEASE_KEY
 
     def holder(self) -> str | None:
-        return self.client.hget(self.key, "run") or None
+        found = self.client.hget(self.key, "run")
+        return str(found) if found else None
 
 
 class Lease:

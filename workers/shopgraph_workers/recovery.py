@@ -36,9 +36,9 @@ class Recovery:
         for state in self._runs.open_ends():
             if state.status != "running":
                 self._execution.report_end(state)
-            elif self._is_left(state) and self._is_first_to_see(state):
-                logger.warning("run %s was left behind at %s: it goes on", state.id, state.next_step)
-                self._jobs.send_steps(state.id, RetrainRequest.model_validate(state.request), state.next_step)
+            elif (step := self._left_at(state)) and self._is_first_to_see(state):
+                logger.warning("run %s was left behind at %s: it goes on", state.id, step)
+                self._jobs.send_steps(state.id, RetrainRequest.model_validate(state.request), step)
                 resumed.append(state.id)
         return resumed
 
@@ -58,9 +58,12 @@ class Recovery:
         thread.start()
         return thread
 
-    def _is_left(self, state: RunState) -> bool:
-        queue = RETRAIN_STEPS[state.next_step] if state.next_step else None
-        return queue is not None and self._terms.holder() is None and self._jobs.waiting()[queue] == 0
+    def _left_at(self, state: RunState) -> str | None:
+        """The step a run stopped at, if nobody holds it and no task may still be on its way to a worker."""
+        step = state.next_step
+        if step is None or self._terms.holder() is not None or self._jobs.waiting()[RETRAIN_STEPS[step]] > 0:
+            return None
+        return step
 
     def _is_first_to_see(self, state: RunState) -> bool:
         key = f"{self._terms.key}:recovered:{state.id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -23,9 +23,7 @@ ENDED = ("succeeded", "failed", "cancelled")
 
 def retrain(
     *,
-    before: Annotated[
-        datetime | None, typer.Option(help="Learn from behaviour before this (UTC), not now.")
-    ] = None,
+    before: Annotated[datetime | None, typer.Option(help="Learn from behaviour before this (UTC), not now.")] = None,
     holdout_weeks: Annotated[int, typer.Option(min=1, max=52, help="Last weeks that judge the candidate.")] = 4,
     holdout_file: Annotated[str | None, typer.Option(help="A Parquet of later purchases that judges instead.")] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything before publishing.")] = True,
@@ -53,7 +51,7 @@ def retrain(
         idle = [queue for queue, workers in jobs.ping().items() if not workers]
         if idle:
             said.print(f"[yellow]no worker listens to {', '.join(idle)}: start one with 'shopgraph worker'[/yellow]")
-        run = _follow(runs, run_id, said) if wait else runs.get(run_id)
+        run = _follow(runs, run_id, said) if wait else _run(runs, run_id)
     if as_json:
         print(json.dumps({"run": run.id, "status": run.status, "summary": run.summary, "error": run.error}))
     elif run.status == "succeeded":
@@ -62,11 +60,18 @@ def retrain(
         raise ShopgraphError(f"run {run.id} failed: {run.error}")
 
 
-def _families(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names or set(names) - {"graph", "text"}:
+def _families(text: str) -> list[Literal["graph", "text"]]:
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    if not names or names - {"graph", "text"}:
         raise ConfigurationError(f"--families {text!r}: choose from graph,text")
-    return names
+    return [family for family in ("graph", "text") if family in names]
+
+
+def _run(runs: RunLog, run_id: str) -> Run:
+    run = runs.get(run_id)
+    if run is None:
+        raise ShopgraphError(f"run {run_id} is no longer in the run log")
+    return run
 
 
 def _follow(runs: RunLog, run_id: str, said: Console) -> Run:
@@ -77,7 +82,7 @@ def _follow(runs: RunLog, run_id: str, said: Console) -> Run:
     with Progress(*columns, console=said) as bars:
         shown = bars.add_task("queued", total=None, message="")
         try:
-            while (run := runs.get(run_id)).status not in ENDED:
+            while (run := _run(runs, run_id)).status not in ENDED:
                 if run.step and run.step != bars.tasks[shown].description:
                     bars.reset(shown, description=run.step)
                 bars.update(shown, completed=run.done, total=run.total or None, message=run.message)

@@ -41,7 +41,7 @@ def start() -> None:
     for name, server in managed(settings).items():
         state = server.start(keep=True)
         print(f"{name} listens on 127.0.0.1:{state.port} (pid {state.pid})")
-    for name in ({"neo4j", "valkey"} - managed(settings).keys()):
+    for name in {"neo4j", "valkey"} - managed(settings).keys():
         print(f"{name} is your own server: left alone")
 
 
@@ -58,16 +58,14 @@ def status(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) ->
     rows = []
     for name, server in managed(load_settings()).items():
         state = server.state()
-        rows.append(
-            {"name": name, "running": state is not None, "port": state and state.port, "pid": state and state.pid,
-             "log": str(server.log)}
-        )  # fmt: skip
+        port, pid = (state.port, state.pid) if state else (None, None)
+        rows.append({"name": name, "running": state is not None, "port": port, "pid": pid, "log": str(server.log)})
     if as_json:
         print(json.dumps(rows))
         return
     table = Table("service", "running", "port", "pid", "log")
     for row in rows:
-        table.add_row(row["name"], "yes" if row["running"] else "no", str(row["port"] or "-"), str(row["pid"] or "-"), row["log"])
+        table.add_row(*("-" if value is None else str(value) for value in row.values()))
     Console().print(table)
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import neo4j
+import numpy as np
 from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
 from neo4j.vector import Vector
 
@@ -114,6 +115,17 @@ class Graph:
             raise QueryError(f"{name} answered with {len(found)} records where exactly one was expected")
         return found[0]
 
+    def single(self, name: str, /, **params: Any) -> Record:
+        """Run a read query that always answers with one (wide) record, such as a count.
+
+        Raises:
+            QueryError: it answered with none.
+        """
+        found = self.record(name, **params)
+        if found is None:
+            raise QueryError(f"{name} answered with no record where one was expected")
+        return found
+
     def write(self, name: str, /, **params: Any) -> list[Record]:
         """Run a write query in one managed transaction; all its records."""
         query = self._query(name, "write", params)
@@ -179,9 +191,9 @@ def parse_version(agent: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found.group(1).split(".")) if found else ()
 
 
-def vector(values: Sequence[float]) -> Vector:
+def vector(values: np.ndarray | Sequence[float]) -> Vector:
     """Wrap a float32 array for the wire: half the time of a list of Python floats. Store it by `toFloatList($v)`."""
-    return Vector.from_numpy(values) if hasattr(values, "dtype") else Vector.from_native(list(values), "f32")
+    return Vector.from_numpy(values) if isinstance(values, np.ndarray) else Vector.from_native(list(values), "f32")
 
 
 def batched(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -203,6 +203,8 @@ class Watcher:
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
             start_new_session=True, text=True,
         )  # fmt: skip
+        assert self._process.stdin is not None  # noqa: S101  a pipe was asked for
+        self._pipe = self._process.stdin
         self._stays = False
 
     def __enter__(self) -> Watcher:
@@ -226,12 +228,12 @@ class Watcher:
         """End without touching what was guarded."""
         with contextlib.suppress(BrokenPipeError):
             self._say("release")
-            self._process.stdin.close()
+            self._pipe.close()
         self._process.wait(10)
 
     def _say(self, line: str) -> None:
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
+        self._pipe.write(f"{line}\n")
+        self._pipe.flush()
 
 
 _WATCHERS: list[Watcher] = []

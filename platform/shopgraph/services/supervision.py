@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -96,19 +96,19 @@ class Supervisor:
         self._say(f"{child.name} runs as process {child.process.pid}")
 
     def _stop(self) -> None:
-        alive = [child for child in self._children if child.process is not None]
-        self._say(f"stopping {', '.join(child.name for child in alive) or 'nothing'}")
+        alive = {child.name: child.process for child in self._children if child.process is not None}
+        self._say(f"stopping {', '.join(alive) or 'nothing'}")
         signals_before, deadline = self._signals, time.monotonic() + GRACE_SECONDS
-        _send(alive, signal.SIGTERM)
-        while any(child.process.poll() is None for child in alive):
+        _send(alive.values(), signal.SIGTERM)
+        while any(process.poll() is None for process in alive.values()):
             if time.monotonic() > deadline or self._signals > signals_before:
-                _send(alive, signal.SIGKILL)
+                _send(alive.values(), signal.SIGKILL)
             time.sleep(POLL_SECONDS)
         for child in self._children:
             child.watcher.release()
 
 
-def _send(children: list[_Child], number: int) -> None:
-    for child in children:
+def _send(processes: Iterable[subprocess.Popen[bytes]], number: int) -> None:
+    for process in processes:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.process.pid, number)
+            os.killpg(process.pid, number)
