@@ -1,0 +1,140 @@
+"""The demo's stages: load a year but its last weeks, learn, publish, score on what comes next, catch up."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from shopgraph.cli.demo.companions import Companions
+from shopgraph.cli.demo.journal import Figures
+from shopgraph.cli.demo.scoring import score_release
+from shopgraph.dataset.snapshot import export_snapshot
+from shopgraph.dataset.split import Holdout
+from shopgraph.derivation import derive
+from shopgraph.errors import ShopgraphError
+from shopgraph.graph.connection import Graph
+from shopgraph.ingest.journey import WEEK_STARTS, read_journey
+from shopgraph.ingest.loading import load_bulk, load_incremental
+from shopgraph.jobs import Jobs, RetrainRequest
+from shopgraph.privacy.pseudonym import open_pseudonymiser
+from shopgraph.services.neo4j_server import Neo4jServer
+from shopgraph.settings import Settings
+from shopgraph.tracking import RunLog, new_run_id
+from shopgraph.wiring_serving import broker_url, build_serving
+
+TRAIN = range(1, 45)
+VALIDATION = range(45, 49)
+TEST = range(49, 54)
+LATER = range(45, 54)
+CUT = WEEK_STARTS[TRAIN.stop]
+RUN_POLL_SECONDS = 0.5
+
+
+class Bars:
+    """One live bar a step, from any reporter of `tracking.Progress` form."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[message]}"), console=console,
+        )  # fmt: skip
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, step: str, done: int, total: int, message: str = "") -> None:
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=total or None, message=message)
+        self._progress.update(self._tasks[step], completed=done, total=total or None, message=message)
+
+
+def load(settings: Settings, console: Console) -> Figures:
+    """Bulk-load the catalogue and the purchases of weeks 1 to 44 into the empty managed database."""
+    server = Neo4jServer(settings)
+    server.stop()
+    feed = read_journey(open_pseudonymiser(settings), weeks=TRAIN)
+    console.print(f"  [dim]{feed.source.title}: {feed.source.terms}[/dim]")
+    with Bars(console) as bars:
+        report = load_bulk(feed, server, settings, new_run_id("ingest"), bars)
+    return {
+        "purchases": feed.relations["PURCHASED"].num_rows,
+        "relations": feed.relation_count,
+        "rejects": len(feed.rejects),
+        "bulk_per_s": report.relations_per_second,
+    }
+
+
+def train(settings: Settings, graph: Graph, companions: Companions, console: Console) -> Figures:
+    """Export, learn, evaluate and publish through a real worker; early stop on weeks 45 to 48 from the source."""
+    holdout_file = settings.home / "demo-validation.parquet"
+    _holdout(settings, VALIDATION).write(holdout_file)
+    jobs = Jobs(broker_url(settings))
+    companions.start("worker", ["worker"], lambda: all(jobs.ping().values()), timeout_seconds=120)
+    runs = RunLog(graph)
+    run_id = jobs.running() or jobs.retrain(
+        RetrainRequest(before=CUT, holdout_file=str(holdout_file), refit=False, force=True)
+    )
+    with Bars(console) as bars:
+        while True:
+            run = runs.get(run_id)
+            if run is not None and run.step:
+                bars(run.step, run.done, run.total, run.message)
+            if run is not None and run.finished_at is not None:
+                break
+            companions.check()
+            time.sleep(RUN_POLL_SECONDS)
+    companions.stop("worker")
+    if run.status != "succeeded":
+        raise ShopgraphError(f"the training run {run_id} {run.status}: {run.error} (see {companions.log('worker')})")
+    return {"run": run_id, **run.summary}
+
+
+def score(settings: Settings, console: Console) -> Figures:
+    """Recommend for every household as of the end of week 44 and score on weeks 49 to 53."""
+    pseudonymiser = open_pseudonymiser(settings)
+    seen, later = (read_journey(pseudonymiser, weeks=weeks).relations["PURCHASED"] for weeks in (TRAIN, TEST))
+    serving = build_serving(settings)
+    try:
+        with Bars(console) as bars:
+            return score_release(serving, seen, later, CUT, bars)
+    finally:
+        serving.close()
+
+
+def catch_up(settings: Settings, graph: Graph, console: Console) -> Figures:
+    """Ingest weeks 45 to 53 incrementally and bring the derived relations up to the last day; nothing is trained."""
+    runs = RunLog(graph)
+    with Bars(console) as bars, runs.recorded("ingest", {"source": "cj", "weeks": "45-53"}) as (run_id, summary):
+        started = time.perf_counter()
+        feed = read_journey(open_pseudonymiser(settings), weeks=LATER)
+        report = load_incremental(graph, feed, run_id, bars)
+        lines = feed.relations["PURCHASED"].num_rows
+        summary["incremental_per_s"] = round(lines / (time.perf_counter() - started))
+        summary["purchases"] = report.written["PURCHASED"]
+    with Bars(console) as bars, runs.recorded("derive", {}) as (_, derived):
+        started = time.perf_counter()
+        end = WEEK_STARTS[LATER.stop]
+        snapshot = export_snapshot(graph, end, settings.snapshots, bars)
+        relations = sum(table.num_rows for table in snapshot.relations.values())
+        summary["export_per_s"] = round(relations / (time.perf_counter() - started))
+        derived["as_of"] = str(_newest(snapshot.relations["PURCHASED"]))
+        derive(graph, snapshot, _newest(snapshot.relations["PURCHASED"]), bars)
+    return summary
+
+
+def _newest(purchases: pa.Table) -> datetime:
+    return max(purchases["at"].to_pylist())
+
+
+def _holdout(settings: Settings, weeks: range) -> Holdout:
+    purchases = read_journey(open_pseudonymiser(settings), weeks=weeks).relations["PURCHASED"]
+    return Holdout(purchases.select(["start", "end", "at"]).rename_columns(["user", "product", "at"]))

@@ -1,0 +1,1 @@
+"""Graph embedding: encoders over the heterogeneous graph, trained to predict later purchases."""
