@@ -112,8 +112,17 @@ def protocol(seen: sp.csr_array, later: sp.csr_array, debuts: np.ndarray | None 
 
 def evaluate(score: Scorer, setting: Setting, depth: int = DEPTH, batch: int = 256) -> Figures:
     """Rank every candidate for every judged user and take the figures."""
+    found = list(_rankings(score, setting, depth, batch)) or [np.empty((0, depth), dtype=np.int64)]
+    return figures(np.concatenate(found), setting)
+
+
+def figures(ranked: np.ndarray, setting: Setting) -> Figures:
+    """The figures of lists that were made elsewhere.
+
+    Shapes:
+        ranked: (judged users, depth), item numbers best first, `NO_ITEM` where a list runs out
+    """
     users = setting.users
-    ranked = np.concatenate(list(_rankings(score, setting, depth, batch))) if len(users) else np.empty((0, depth), int)
     hits, sizes = hits_of(ranked, setting.truth[users]), np.diff(setting.truth.indptr)[users]
     return Figures(
         users=users,

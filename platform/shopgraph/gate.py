@@ -9,11 +9,11 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import scipy.sparse as sp
 
+from shopgraph.dataset.judging import judged_settings, shape
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.dataset.split import Holdout
-from shopgraph.evaluation import Figures, Scorer, Setting, evaluate, paired_bootstrap, pairs, protocol, recent_buyers
+from shopgraph.evaluation import Figures, Scorer, Setting, evaluate, paired_bootstrap, recent_buyers
 from shopgraph.registry import Vectors
 
 
@@ -52,7 +52,7 @@ def judge(
         candidate: vectors of Product and User.
         serving: those of the model that serves, which has not seen the holdout either; None where there is none.
     """
-    settings = protocol(_seen(learned), _later(learned, holdout))
+    settings = judged_settings(learned, holdout)
     scorers: dict[str, Scorer] = {"candidate": _scorer(learned, candidate), "popularity": _popularity(learned, config)}
     if serving is not None:
         scorers["serving"] = _scorer(learned, serving)
@@ -85,26 +85,6 @@ def _figures(score: Scorer, settings: Mapping[str, Setting]) -> dict[str, Figure
     return {name: evaluate(score, settings[name]) for name in ("all", "novel")}
 
 
-def _seen(learned: Snapshot) -> sp.csr_array:
-    purchased = learned.relations["PURCHASED"]
-    return pairs(purchased["start"].to_numpy(), purchased["end"].to_numpy(), _shape(learned))
-
-
-def _later(learned: Snapshot, holdout: Holdout) -> sp.csr_array:
-    """Held-out pairs of users and products that the snapshot knows."""
-    rows = {
-        column: pc.index_in(holdout.purchases[column], learned.nodes[label]["id"].combine_chunks())
-        for column, label in (("user", "User"), ("product", "Product"))
-    }
-    both = pc.and_(pc.is_valid(rows["user"]), pc.is_valid(rows["product"]))
-    users, products = (rows[column].filter(both).to_numpy() for column in ("user", "product"))
-    return pairs(users, products, _shape(learned))
-
-
-def _shape(learned: Snapshot) -> tuple[int, int]:
-    return learned.nodes["User"].num_rows, learned.nodes["Product"].num_rows
-
-
 def _scorer(learned: Snapshot, vectors: Mapping[str, Vectors]) -> Scorer:
     """Inner products; a product without a vector is never shown, a user without one is shown products in id order."""
     users, _ = _aligned(learned.ids("User"), vectors["User"])
@@ -126,5 +106,5 @@ def _popularity(learned: Snapshot, config: GateConfig) -> Scorer:
     since = pa.scalar(learned.before - timedelta(weeks=config.popularity_weeks), purchased.schema.field("at").type)
     recent = purchased.filter(pc.greater_equal(purchased["at"], since))
     users, products = recent["start"].to_numpy(), recent["end"].to_numpy()
-    buyers = recent_buyers(users, products, np.zeros(len(users)), 0.0, _shape(learned)[1])
+    buyers = recent_buyers(users, products, np.zeros(len(users)), 0.0, shape(learned)[1])
     return lambda rows: np.broadcast_to(buyers, (len(rows), len(buyers)))

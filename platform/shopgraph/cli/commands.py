@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shopgraph.cli import ingest, recommend, releases, retrain, schema, services, web, worker
+from shopgraph.cli import demo, export, ingest, recommend, releases, retrain, schema, services, web, worker
 
 
 def register(app: typer.Typer) -> None:
@@ -12,6 +12,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(schema.app, name="schema")
     app.add_typer(ingest.app, name="ingest")
     app.command()(ingest.sample)
+    app.command()(demo.demo)
+    app.command()(export.export)
     web.register(app)
     app.command()(retrain.retrain)
     app.command()(worker.worker)

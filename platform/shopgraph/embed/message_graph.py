@@ -66,12 +66,12 @@ class Adjacency:
 
 class _SparseProduct(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, matrix, transposed, x):  # noqa: ANN001, ANN205
+    def forward(ctx, matrix, transposed, x):
         ctx.transposed = transposed
         return matrix @ x
 
     @staticmethod
-    def backward(ctx, gradient):  # noqa: ANN001, ANN205
+    def backward(ctx, gradient):
         return None, None, ctx.transposed @ gradient.contiguous()
 
 

@@ -131,7 +131,7 @@ def require_purchases(snapshot: Snapshot) -> None:
 def cut_graphs(snapshot: Snapshot, config: GraphEmbeddingConfig, seed: int) -> tuple[list[Cut], MessageGraph]:
     """Graphs cut at earlier moments, each with the pairs first bought in the weeks after it, and the whole graph.
 
-    Each graph is turned to the axes of the one before it, the first to none, so that nothing earlier knows of the later.
+    Each graph is turned to the axes of the one before it, so that nothing earlier knows of the later.
 
     Raises:
         InputError: no cut has both purchases before it and new pairs after it.

@@ -34,15 +34,15 @@ def completed(feed: Feed, now: datetime) -> Feed:
     columns = {name: products[name] for name in products.schema.names}
     ids = products["id"].to_pandas()
     if "MADE_BY" in feed.relations:
-        columns["brand_id"] = ids.map(_first_end(feed.relations["MADE_BY"])).fillna("")
+        columns["brand_id"] = _aligned(_first_end(feed.relations["MADE_BY"]), ids).fillna("")
     if "IN_CATEGORY" in feed.relations:
-        parts = ids.map(_first_end(feed.relations["IN_CATEGORY"])).fillna("").str.split(PATH_SEPARATOR)
+        parts = _aligned(_first_end(feed.relations["IN_CATEGORY"]), ids).fillna("").str.split(PATH_SEPARATOR)
         for level in range(1, CATEGORY_LEVELS + 1):
             columns[f"category_{level}"] = [
                 PATH_SEPARATOR.join(path[:level]) if len(path) >= level else "" for path in parts
             ]
-    fallback = pd.Timestamp(newest_event(feed) or now)
-    seen = products["first_seen"].to_pandas().fillna(ids.map(_earliest(feed))).fillna(fallback)
+    fallback = pd.Timestamp(newest_event(feed) or now).as_unit("ms")
+    seen = products["first_seen"].to_pandas().fillna(_aligned(_earliest(feed), ids)).fillna(fallback)
     columns["first_seen"] = seen.dt.as_unit("ms")
     arrays = [
         values.cast(field.type) if isinstance(values, pa.ChunkedArray) else pa.array(values, field.type)
@@ -93,6 +93,11 @@ def unknown_end(feed: Feed, kind: str, rows: list[int], side: str, label: str) -
 def _known(feed: Feed, label: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
     nodes = feed.nodes.get(label)
     return pc.is_in(ids, nodes["id"] if nodes is not None else pa.array([], pa.string()))
+
+
+def _aligned(values: pd.Series, ids: pd.Series) -> pd.Series:
+    """`values` by id in the order of `ids`; missing where an id has none."""
+    return values.reindex(ids).reset_index(drop=True)
 
 
 def _first_end(relation: pa.Table) -> pd.Series:

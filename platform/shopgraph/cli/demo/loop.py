@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pyarrow as pa
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from shopgraph.cli.bars import Bars
 from shopgraph.cli.demo.companions import Companions
 from shopgraph.cli.demo.journal import Figures
 from shopgraph.cli.demo.scoring import score_release
@@ -32,29 +32,6 @@ TEST = range(49, 54)
 LATER = range(45, 54)
 CUT = WEEK_STARTS[TRAIN.stop]
 RUN_POLL_SECONDS = 0.5
-
-
-class Bars:
-    """One live bar a step, from any reporter of `tracking.Progress` form."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[message]}"), console=console,
-        )  # fmt: skip
-        self._tasks: dict[str, int] = {}
-
-    def __enter__(self) -> Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, step: str, done: int, total: int, message: str = "") -> None:
-        if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(step, total=total or None, message=message)
-        self._progress.update(self._tasks[step], completed=done, total=total or None, message=message)
 
 
 def load(settings: Settings, console: Console) -> Figures:
