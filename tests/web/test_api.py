@@ -76,7 +76,8 @@ def test_similar_products_leave_out_the_product_itself(ask: Ask) -> None:
 def test_a_product_is_its_catalogue_facts(ask: Ask) -> None:
     assert ask("products/shop:soup").json == {
         "id": "shop:soup", "title": "Dry tomato soup", "description": "", "price": 2.5, "currency": "USD",
-        "image": None, "package_size": "12 OZ", "stock": 1, "hidden": False, "retired": False, "brand": "Kettle & Co", "authors": [],
+        "image": None, "package_size": "12 OZ", "stock": 1, "hidden": False, "retired": False,
+        "brand": "Kettle & Co", "authors": [],
         "category": "FOOD", "popularity": 8,
     }  # fmt: skip
     assert ask("products/shop:gone").json["retired"] is True

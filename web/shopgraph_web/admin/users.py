@@ -56,7 +56,7 @@ def recommendations(user_id: str) -> str:
     """The fragment of recommendations, with the sources and the reason of each."""
     novel = request.args.get("novel") == "1"
     answer = serving().recommender.recommend(user_id, n=RECOMMENDED, exclude_owned=novel)
-    return render_template("admin/_items.html", answer=answer)
+    return render_template("admin/_items.html", answer=answer, novel=novel)
 
 
 def find_by_raw_id(raw_id: str) -> str | None:

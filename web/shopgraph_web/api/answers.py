@@ -23,7 +23,9 @@ class Reason(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     text: str = Field(description="the reason in words")
-    path: list[Any] = Field(description="the path in the graph that the reason tells")
+    path: list[dict[str, Any]] = Field(
+        description="nodes {label, id, title} and relations {type, forward} in turn; empty where only popularity speaks"
+    )
 
 
 class Item(BaseModel):
@@ -41,8 +43,9 @@ class RecommendationList(BaseModel):
 
     items: list[Item] = Field(description="best first")
     release: str | None = Field(description="the release whose vectors served; null before the first one")
+    versions: dict[str, str] = Field(description="the model version of each embedding family")
     as_of: datetime = Field(description="the moment the answer is for")
-    step: str = Field(description="what the answer rests on, e.g. the user's history or what is popular lately")
+    step: str = Field(description="what the answer rests on: personal, session, segment, popular or similar")
 
 
 class ProductCard(BaseModel):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import BaseModel, Field
 
 from shopgraph_web.api.answers import RecommendationList
 from shopgraph_web.api.gate import api_addresses
-from shopgraph_web.backend import backend, serving
+from shopgraph_web.backend import serving
 
 api = api_addresses("recommendations")
-
-_PSEUDONYM = re.compile(r"u_[a-z2-7]{26}")
 
 
 class RecommendationQuery(BaseModel):
@@ -27,12 +23,6 @@ def recommend(query: RecommendationQuery) -> dict[str, object]:
 
     A user without history gets what is popular; `step` says so.
     """
-    answer = serving().recommender.recommend(pseudonym(query.user), n=query.n, exclude_owned=query.exclude_owned)
+    user = serving().pseudonym(query.user)
+    answer = serving().recommender.recommend(user, n=query.n, exclude_owned=query.exclude_owned)
     return RecommendationList.model_validate(answer).model_dump(mode="json")
-
-
-def pseudonym(user: str) -> str:
-    """The graph's name of a user: raw ids never reach the graph."""
-    if _PSEUDONYM.fullmatch(user):
-        return user
-    return serving().pseudonymiser.pseudonym(backend().settings.source, user)
