@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -86,7 +85,7 @@ class Registry:
             copy = shutil.copytree if path.is_dir() else shutil.copy2
             copy(path, draft / name)
         (draft / CARD).write_text(json.dumps(asdict(version), indent=2, default=str))
-        os.rename(draft, self.folder / version.id)
+        draft.rename(self.folder / version.id)
         return version
 
     def get(self, version_id: str) -> ModelVersion:
@@ -119,4 +118,5 @@ class Registry:
 
 def _to_table(entry: Vectors) -> pa.Table:
     flat = pa.array(np.ascontiguousarray(entry.matrix, dtype=np.float32).ravel())
-    return pa.table({"id": pa.array(entry.ids), "vector": pa.FixedSizeListArray.from_arrays(flat, entry.matrix.shape[1])})
+    vectors = pa.FixedSizeListArray.from_arrays(flat, entry.matrix.shape[1])
+    return pa.table({"id": pa.array(entry.ids), "vector": vectors})

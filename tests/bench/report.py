@@ -14,8 +14,10 @@ def section(path: Path) -> str:
     lines = [
         f"## make bench-{path.stem}",
         "",
-        f"Commit {content['commit']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
-        f"{machine['system']}, Python {machine['python']}.",
+        (
+            f"Commit {content['commit']}, {machine['processor']}, {machine['cores']} cores, "
+            f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}."
+        ),
         "",
         "| figure | value |",
         "| --- | ---: |",

@@ -1,4 +1,4 @@
-"""Trains the graph embedding by link prediction on later purchases: graphs cut at several moments, judged by what follows."""
+"""Trains the graph embedding by link prediction on later purchases, from graphs cut at several moments."""
 
 from __future__ import annotations
 

@@ -38,13 +38,12 @@ class Judged:
     """
 
     def __init__(self, seen: pa.Table, later: pa.Table) -> None:
-        self.users = pc.unique(seen["start"])
+        self.users = pc.unique(pa.chunked_array([*seen["start"].chunks, *later["start"].chunks]))
         self.products = pc.unique(pa.chunked_array([*seen["end"].chunks, *later["end"].chunks]))
         self.seen = self._numbers(seen)
         self.times = seen["at"].to_numpy()
         shape = (len(self.users), len(self.products))
-        known = later.filter(pc.is_in(later["start"], self.users))
-        self.settings = protocol(pairs(*self.seen, shape), pairs(*self._numbers(known), shape))
+        self.settings = protocol(pairs(*self.seen, shape), pairs(*self._numbers(later), shape))
         self._row = {product: row for row, product in enumerate(self.products.to_pylist())}
 
     def _numbers(self, purchases: pa.Table) -> tuple[np.ndarray, np.ndarray]:
