@@ -143,6 +143,7 @@ def test_a_retraining_ends_in_a_release(
     assert release.families["text"].version == run.summary["text"]
     assert jobs.running() is None
     assert list(state(settings, run_id).outputs) == list(RETRAIN_STEPS)
+    assert {path.name for path in (settings.home / "runs" / run_id).iterdir()} == {"run.json", "holdout.parquet"}
 
     jobs.send_steps(run_id, TEXT_ONLY)  # delivered once more, all of it
     jobs.send_steps(run_id, TEXT_ONLY, "retrain.publish")

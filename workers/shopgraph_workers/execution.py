@@ -11,11 +11,10 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Any
 
-from shopgraph.wiring_training import Training
-
 from shopgraph.errors import BusyError, ServiceError, ShopgraphError
 from shopgraph.jobs import RETRAIN_STEPS, RetrainRequest
 from shopgraph.tracking import Progress, RunLog
+from shopgraph.wiring_training import Training
 from shopgraph_workers.lease import Lease, LeaseLostError, LeaseTerms, SameRunError
 from shopgraph_workers.retraining import STEPS, summary
 from shopgraph_workers.run_state import RunFolder, RunState
@@ -114,7 +113,9 @@ class Execution:
 
     def _close(self, state: RunState, status: str, lease: Lease, error: str | None = None) -> None:
         lease.release_at_end()
-        self.report_end(self._runs.close(state, status, lease.fence, error))
+        closed = self._runs.close(state, status, lease.fence, error)
+        self._runs.tidy(state.id)
+        self.report_end(closed)
 
     def report_end(self, state: RunState) -> None:
         """Tell the run log how a run ended; where Neo4j can't be reached it is told later, by recovery."""

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shopgraph.wiring_training import Training
-
 from shopgraph.errors import PublishError
 from shopgraph.jobs import RetrainRequest
 from shopgraph.tracking import Progress
+from shopgraph.wiring_training import Training
 from shopgraph_workers.run_state import RunState
 
 Step = Callable[[Training, RetrainRequest, RunState, Path, Progress], dict[str, Any]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,12 @@ class RunFolder:
         state = replace(state, status=status, error=error)
         self._write(state, fence)
         return state
+
+    def tidy(self, run_id: str) -> None:
+        """Remove the work of a run that has ended: checkpoints and encodings are as large as the models."""
+        for path in self.work(run_id).iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
 
     def mark_reported(self, state: RunState) -> None:
         self._write(replace(state, reported=True), state.fence)

@@ -1,0 +1,58 @@
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shopgraph.errors import BusyError
+from shopgraph.jobs import IO, NIGHTLY
+from shopgraph.services.broker import Broker
+from shopgraph.settings import Settings
+from shopgraph_workers.__main__ import only_one
+from shopgraph_workers.app import create_app
+from shopgraph_workers.schedule import beat_schedule, local_zone
+
+
+def test_the_night_is_the_shops_own(
+    settings: Settings, broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("shopgraph_workers.app.local_zone", lambda: "America/New_York")
+    app = create_app(settings.model_copy(update={"retrain_hour": 3}))
+    (entry,) = app.conf.beat_schedule.values()
+    assert (entry["task"], entry["options"]["queue"]) == (NIGHTLY, IO)
+    schedule = entry["schedule"]
+    schedule.app = app
+    zone = ZoneInfo("America/New_York")
+    schedule.nowfun = lambda: datetime(2026, 1, 10, 2, 59, tzinfo=zone)
+    assert schedule.is_due(datetime(2026, 1, 9, 3, 0, tzinfo=zone)).is_due is False
+    schedule.nowfun = lambda: datetime(2026, 1, 10, 3, 0, 1, tzinfo=zone)
+    assert schedule.is_due(datetime(2026, 1, 9, 3, 0, tzinfo=zone)).is_due is True
+    assert ZoneInfo(local_zone())
+    assert beat_schedule(23)["nightly retraining"]["schedule"].hour == {23}
+
+
+def test_a_second_beat_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "run" / "beat.lock"
+    code = (
+        "import sys, time; from pathlib import Path; from shopgraph_workers.__main__ import only_one\n"
+        "with only_one(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(BusyError, match="a beat runs already"), only_one(lock):
+        pass
+    holder.kill()
+    holder.communicate()
+    with only_one(lock):
+        time.sleep(0)
+
+
+def test_an_app_takes_json_alone_and_brings_no_torch(settings: Settings, broker: Broker) -> None:
+    app = create_app(settings)
+    assert app.conf.accept_content == ["json"]
+    assert (app.conf.task_acks_late, app.conf.task_reject_on_worker_lost) == (True, True)
+    code = "import sys, shopgraph_workers.app; print('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
