@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from shopgraph.graph.connection import Graph
 from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_distribution import install

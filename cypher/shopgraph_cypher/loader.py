@@ -106,7 +106,7 @@ def parse_query(path: Path) -> Query:
     lines = path.read_text(encoding="utf-8").splitlines()
     header = _read_header(path, lines)
     body_start = next((i for i, line in enumerate(lines) if line.strip() and not _COMMENT.match(line)), len(lines))
-    doc = " ".join((_COMMENT.match(line).group(1) or "").strip() for line in lines[len(_HEADER) : body_start]).strip()
+    doc = " ".join(line.strip().removeprefix("//").strip() for line in lines[len(_HEADER) : body_start]).strip()
     text = "\n".join(lines[body_start:]).strip()
     query = Query(
         name=header["name"],
@@ -155,8 +155,9 @@ def _check(query: Query) -> None:
     found = _returned(bare)
     if found != query.returns:
         refuse(f"returns declares {list(query.returns)} but the text returns {list(found)}")
-    if query.mode == "read" and _WRITES.search(bare):
-        refuse(f"mode is read but the text has {_WRITES.search(bare).group(1).upper()}")
+    written = _WRITES.search(bare)
+    if query.mode == "read" and written:
+        refuse(f"mode is read but the text has {written.group(1).upper()}")
     if query.mode == "write" and _SCHEMA.search(bare):
         refuse("mode is write but the text changes the schema")
 
@@ -172,8 +173,8 @@ def _returned(bare: str) -> tuple[str, ...]:
     tail = _top_level_cut(bare[start:])
     columns = []
     for column in _split_top_level(re.sub(r"^\s*DISTINCT\b", "", tail, flags=re.IGNORECASE)):
-        match = _ALIAS.search(column.strip())
-        columns.append(match.group(1) if match else column.strip())
+        alias = _ALIAS.search(column.strip())
+        columns.append(alias.group(1) if alias else column.strip())
     return tuple(columns)
 
 

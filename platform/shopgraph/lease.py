@@ -73,7 +73,7 @@ def _take(graph: Graph, name: str, seconds: int) -> int:
         if taken:
             return taken[0]["token"]
         seen = graph.record("lease_seen", id=name)
-        if first is not None and seen != first:
+        if first is not None and seen is not None and seen != first:
             raise BusyError(f"another {name} is running ({seen['holder']}): wait until it ends")
         first = seen
         time.sleep(LOOK_SECONDS)

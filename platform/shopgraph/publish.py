@@ -166,6 +166,8 @@ def _publish(
     if not flipped:
         raise lease.lost()
     done = serving(graph)
+    if done is None:
+        raise lease.lost()
     return Release(done.id, True, done.created_at, done.families, restores, checks)
 
 

@@ -190,7 +190,7 @@ class Slot:
     def _await_index(self) -> None:
         deadline = time.monotonic() + INDEX_TIMEOUT_SECONDS
         while True:
-            state = self._graph.record("index_state", name=self._index)
+            state = self._graph.wide("index_state", name=self._index)
             self._progress(f"{self.id}: index", int(state["percent"]), 100)
             if state["state"] == "ONLINE":
                 return

@@ -90,7 +90,8 @@ class RunLog:
     @contextmanager
     def recorded(self, kind: str, details: dict[str, Any] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """Wrap work in a run: yields its id and a dict for the summary; any exception closes the run as failed."""
-        run_id, summary = self.begin(kind, details), {}
+        run_id = self.begin(kind, details)
+        summary: dict[str, Any] = {}
         try:
             yield run_id, summary
         except BaseException as error:

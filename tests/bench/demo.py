@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import re
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import httpx2 as httpx
-from machine import OUTPUT, PeakMemory, percentile_95, timed, write
-from rich.console import Console
-from rich.table import Table
-from shopgraph.services.broker import Broker
-from shopgraph.services.local_process import free_port, listens, terminate
-from shopgraph.services.neo4j_server import Neo4jServer
-from shopgraph.settings import Settings, load_settings
+from machine import PeakMemory, percentile_95, timed
+
+from shopgraph.settings import Settings
 from shopgraph.wiring_serving import build_serving
 
 SHOPGRAPH = Path(sys.executable).with_name("shopgraph")

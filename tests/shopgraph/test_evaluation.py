@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import scipy.sparse as sp
+
 from shopgraph.evaluation import (
     NO_ITEM,
     evaluate,

@@ -1,6 +1,7 @@
+import pytest
+
 from shopgraph.graph.connection import Graph
 from shopgraph.tracking import RunLog
-import pytest
 
 
 def test_a_run_is_begun_advanced_and_closed(graph: Graph) -> None:

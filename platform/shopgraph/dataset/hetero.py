@@ -53,11 +53,11 @@ def to_hetero(snapshot: Snapshot) -> HeteroData:
     for name, table in snapshot.relations.items():
         edges = torch.from_numpy(np.stack([table["start"].to_numpy(), table["end"].to_numpy()]))
         weight = torch.from_numpy(_weights(table).copy())
-        for kind, index in ((edge_type(name), edges), (reverse_type(name), edges.flip(0))):
-            data[kind].edge_index = index
-            data[kind].edge_weight = weight
+        for edge, index in ((edge_type(name), edges), (reverse_type(name), edges.flip(0))):
+            data[edge].edge_index = index
+            data[edge].edge_weight = weight
             if "at" in table.column_names:
-                data[kind].edge_time = torch.from_numpy(times_ms(table).copy())
+                data[edge].edge_time = torch.from_numpy(times_ms(table).copy())
     return data
 
 

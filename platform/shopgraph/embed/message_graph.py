@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -192,9 +193,11 @@ def _positions(buys: sp.csr_array, width: int, seed: int) -> tuple[torch.Tensor,
     kept = min(width, size)
     scale = np.maximum(values[:kept], 1e-6) ** 0.25
     left, right = (basis @ turn)[:, :kept] * scale, (projected @ turn)[:, :kept] / scale
-    return tuple(
-        torch.from_numpy(np.pad(side, ((0, 0), (0, width - kept))).astype(np.float32)) for side in (left, right)
-    )
+    return _padded(left, width), _padded(right, width)
+
+
+def _padded(side: np.ndarray, width: int) -> torch.Tensor:
+    return torch.from_numpy(np.pad(side, ((0, 0), (0, width - side.shape[1]))).astype(np.float32))
 
 
 SHRINKAGE_BUYERS = 5.0
@@ -226,6 +229,8 @@ def _popularity(
 
 def _to_torch(matrix: sp.csr_array) -> torch.Tensor:
     matrix.sort_indices()
-    parts = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
+    rows, columns = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
     values = torch.from_numpy(matrix.data.astype(np.float32))
-    return torch.sparse_csr_tensor(*parts, values, matrix.shape, check_invariants=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+        return torch.sparse_csr_tensor(rows, columns, values, matrix.shape, check_invariants=False)

@@ -117,7 +117,7 @@ class _Incremental:
         self.graph = graph
         self.feed = feed
         self.progress = progress
-        self.stamps = {"source": feed.source.name, "run": run_id}
+        self.stamps: dict[str, Any] = {"source": feed.source.name, "run": run_id}
         self.report = LoadReport(
             feed.source.name, run_id, rejects=list(feed.rejects), newest_event_at=newest_event(feed)
         )
@@ -140,7 +140,7 @@ class _Incremental:
     def load_nodes(self, label: str, table: pa.Table) -> None:
         product = label == "Product"
         rows = batches.product_rows(table) if product else batches.node_rows(table)
-        extra = {"defaults": _product_defaults(table), "never": NEVER} if product else {}
+        extra: dict[str, Any] = {"defaults": _product_defaults(table), "never": NEVER} if product else {}
         done = 0
         self.progress(label, 0, table.num_rows)
         for sent, _ in self.graph.write_batches(f"load_{batches.snake(label)}", rows, **self.stamps, **extra):

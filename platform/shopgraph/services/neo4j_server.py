@@ -167,6 +167,8 @@ class Neo4jServer:
             "db.tx_log.rotation.retention_policy": "2 files",
             "dbms.usage_report.enabled": "false",
             "server.directories.import": "import",
+            # Bolt waits ten seconds for late connections at each stop; ours are all on this machine and closed by then.
+            "internal.dbms.bolt.netty_server_shutdown_quiet_period_duration": "0s",
         }
         return "".join(f"{key}={value}\n" for key, value in lines.items())
 

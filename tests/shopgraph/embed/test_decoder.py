@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from shopgraph.embed.decoder import sampled_softmax, scores
 
 

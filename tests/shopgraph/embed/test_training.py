@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.dataset.split import HOLDOUT, Holdout
 from shopgraph.embed import training
@@ -37,7 +38,7 @@ def relation(name: str, rows: list[dict[str, object]]) -> pa.Table:
 
 
 def planted(order: np.ndarray | None = None) -> tuple[Snapshot, Holdout]:
-    """Even users buy even products, odd users odd ones, one new product about every other week; the last is withheld."""
+    """Even users buy even products, odd users odd ones, a new one every other week; the last is withheld."""
     random = np.random.default_rng(3)
     lines, withheld = [], []
     for user in range(USERS):

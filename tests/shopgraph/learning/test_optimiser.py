@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from shopgraph.errors import ConfigurationError
 from shopgraph.learning.optimiser import OptimiserConfig, build_optimiser, take_step
-from torch import nn
 
 
 class Square(nn.Module):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flask import Response, abort, jsonify, render_template, request
-from shopgraph.neighbourhood import neighbourhood
 
+from shopgraph.neighbourhood import neighbourhood
 from shopgraph.schema import NODES
 from shopgraph_web.admin.gate import panel_pages
 from shopgraph_web.backend import serving
