@@ -14,7 +14,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from shopgraph.dataset.snapshot import export_snapshot
 from shopgraph.derivation import derive
@@ -27,7 +27,8 @@ from shopgraph.services.broker import Broker
 from shopgraph.services.local_process import free_port, listens
 from shopgraph.settings import Settings
 
-START_TIMEOUT_SECONDS = 60.0
+START_TIMEOUT_SECONDS = 90.0
+expect.set_options(timeout=20_000)
 NEVER_SEEN = "the first sign-in was not told on the terminal"
 EMPTY = "CYPHER 25 MATCH (n) WHERE NOT n:__Neo4jMigration CALL (n) { DETACH DELETE n }"
 

@@ -6,7 +6,7 @@ from shopgraph_web.admin.products import lucene
 
 def test_the_list_has_what_is_on_sale_with_the_popular_first(reader: FlaskClient) -> None:
     text = reader.get("/products/").text
-    assert text.index("Dark bread") < text.index("Green tea")
+    assert text.index("Dark bread") < text.index("Green tea") < text.index("shop:bad")
     assert text.index("Dry tomato soup") < text.index("Green tea")
     assert "Gone soda" not in text
     assert "Hidden salt" not in text

@@ -20,7 +20,7 @@ WHERE ($category IS NULL OR p.category_1 = $category)
         WHEN 'retired' THEN p.retired_at < datetime('9999-12-31T00:00:00Z')
         ELSE NOT p.hidden AND p.retired_at >= datetime('9999-12-31T00:00:00Z')
       END
-WITH p, score ORDER BY score DESC, p.popularity DESC, p.id SKIP $skip LIMIT $limit
+WITH p, score ORDER BY score DESC, coalesce(p.popularity, 0) DESC, p.id SKIP $skip LIMIT $limit
 RETURN collect(p {
   .id, .title, .source, .price, .package_size, .category_1, .category_2, .brand_id, .popularity, .hidden, .retired_at
 }) AS products

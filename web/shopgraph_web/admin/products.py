@@ -16,8 +16,8 @@ from shopgraph_web.backend import serving
 pages = panel_pages("products", "/products")
 
 STATES = {"on_sale": "On sale", "hidden": "Hidden", "retired": "Retired"}
-LISTS = {"on_sale": "products_popular", "hidden": "products_hidden", "retired": "products_retired"}
-"""The query file of each state's list; without derived popularity, what is on sale comes in order of id."""
+LISTS = {"on_sale": "products_on_sale", "hidden": "products_hidden", "retired": "products_retired"}
+"""The query file of each state's list."""
 SIMILAR = 12
 CATEGORIES = 500
 _WORD = re.compile(r"\w+")
@@ -64,10 +64,7 @@ def find_products(text: str, category: str | None, state: str, page: int) -> lis
     filters = {"category": category, **window(page)}
     if text:
         return _products(graph.record("products_search", text=lucene(text), id=text, state=state, **filters))
-    found = _products(graph.record(LISTS[state], **filters))
-    if not found and state == "on_sale":
-        return _products(graph.record("products_by_id", **filters))
-    return found
+    return _products(graph.record(LISTS[state], **filters))
 
 
 def _products(record: dict[str, Any] | None) -> list[dict[str, Any]]:
