@@ -230,7 +230,7 @@ def test_a_run_that_fails_says_why_and_frees_the_way(
     assert run.status == "failed"
     assert "has no purchases" in run.error
     assert "\n" not in run.error
-    until(lambda: jobs.running() is None)
+    assert jobs.running() is None
     wrong = RetrainRequest(families=["text"], config={"text": {"epoch": 3}})
     assert "TextConfig has no epoch: it has" in ended(runs, jobs.retrain(wrong)).error
     assert serving(shop) == before

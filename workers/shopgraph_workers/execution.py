@@ -77,16 +77,19 @@ class Execution:
             request = RetrainRequest.model_validate(payload)
             try:
                 with self._lease(run_id) as lease:
-                    self._perform(step, run_id, request, lease)
-            except SameRunError as error:
+                    ended = self._perform(step, run_id, request, lease)
+            except (SameRunError, LeaseLostError) as error:
                 raise DroppedError(str(error)) from None
             except BusyError as error:
                 self._refuse(run_id, request, str(error))
                 raise DroppedError(str(error)) from None
+            if ended is not None:
+                self._tell(ended)
         finally:
             RUN.reset(token)
 
-    def _perform(self, step: str, run_id: str, request: RetrainRequest, lease: Lease) -> None:
+    def _perform(self, step: str, run_id: str, request: RetrainRequest, lease: Lease) -> RunState | None:
+        """Do the step; the run's state where it has ended with it."""
         state = self._runs.open(run_id, request, lease.fence)
         if state.next_step != step:
             raise DroppedError(f"{step} is not the next step of run {run_id}, which is {state.next_step}")
@@ -101,21 +104,25 @@ class Execution:
         except StoppingError:
             logger.warning("%s stops with the worker and goes on with the next one", step)
             raise
-        except LeaseLostError as error:
-            raise DroppedError(str(error)) from None
+        except LeaseLostError:
+            raise
         except Exception as error:
             line = one_line(error)
             logger.error("%s failed: %s", step, line, exc_info=not isinstance(error, ShopgraphError))
-            self._close(state, "failed", lease, line)
-            raise DroppedError(line) from None
-        if step == LAST_STEP:
-            self._close(state, "succeeded", lease)
+            return self._close(state, "failed", lease, line)
+        return self._close(state, "succeeded", lease) if step == LAST_STEP else None
 
-    def _close(self, state: RunState, status: str, lease: Lease, error: str | None = None) -> None:
+    def _close(self, state: RunState, status: str, lease: Lease, error: str | None = None) -> RunState:
         lease.release_at_end()
         closed = self._runs.close(state, status, lease.fence, error)
         self._runs.tidy(state.id)
-        self.report_end(closed)
+        return closed
+
+    def _tell(self, ended: RunState) -> None:
+        """Report the end, the lease being free by now: who waits for it may retrain again at once."""
+        self.report_end(ended)
+        if ended.status == "failed":
+            raise DroppedError(ended.error)
 
     def report_end(self, state: RunState) -> None:
         """Tell the run log how a run ended; where Neo4j can't be reached it is told later, by recovery."""
