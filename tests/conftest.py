@@ -54,9 +54,9 @@ def shared_graph(settings: Settings, neo4j_server: Neo4jServer) -> Iterator[Grap
 @pytest.fixture
 def graph(shared_graph: Graph) -> Graph:
     """An empty graph with the schema applied."""
-    shared_graph.driver.execute_query(
-        "CYPHER 25 MATCH (n) WHERE NOT n:__Neo4jMigration CALL (n) { DETACH DELETE n }", database_=shared_graph.database
-    )
+    wipe = "CYPHER 25 MATCH (n) WHERE NOT n:__Neo4jMigration CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS"
+    with shared_graph.driver.session(database=shared_graph.database) as session:
+        session.run(wipe).consume()
     return shared_graph
 
 
