@@ -49,7 +49,7 @@ def main() -> None:
 
 def _pages(graph: Graph) -> dict[str, tuple[str, str]]:
     """By picture: the address, and what must be on the page before it is taken."""
-    listed = graph.record("products_on_sale", category=None, skip=0, limit=1)
+    listed = graph.record("products_on_sale", skip=0, limit=1)
     product = listed["products"][0]["id"]
     users = graph.record("users_page", prefix="", after="", limit=100)["users"]
     user = max(users, key=lambda user: user["purchases"])["id"]
@@ -59,7 +59,7 @@ def _pages(graph: Graph) -> dict[str, tuple[str, str]]:
         "product": (f"/products/{product}", "#similar .recommended"),
         "user": (f"/users/{user}", "#recommended .recommended"),
         "neighbourhood": (f"/neighbourhood/?label=Product&id={product}", "#drawing[data-nodes]"),
-        "jobs": ("/jobs/", "table"),
+        "jobs": ("/jobs/", "main .card"),
     }
 
 

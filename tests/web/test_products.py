@@ -74,7 +74,7 @@ def test_similar_products_come_with_their_reasons(reader: FlaskClient) -> None:
     assert 'data-product="shop:bread"' in text
     assert 'data-product="shop:soup"' not in text
     assert 'data-product="shop:secret"' not in text
-    assert 'class="text-secondary small reason">' in text
+    assert 'class="text-secondary small reason w-100">' in text
 
 
 def test_a_title_that_is_a_script_is_shown_as_text(reader: FlaskClient) -> None:

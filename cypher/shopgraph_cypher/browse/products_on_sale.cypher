@@ -1,14 +1,13 @@
 // name: products_on_sale
 // mode: read
-// params: category, skip, limit
+// params: skip, limit
 // returns: products
 // A page of the products on sale: those with the most buyers lately first, then, in the order of their ids, those without
-// any. Both parts are walked in the order of an index, no further than the page needs. A null category means all.
+// any. Both parts are walked in the order of an index, no further than the page needs.
 CYPHER 25
 CALL () {
   MATCH (p:Product)
   WHERE p.popularity >= 0
-    AND ($category IS NULL OR p.category_1 = $category)
     AND NOT p.hidden
     AND p.retired_at >= datetime('9999-12-31T00:00:00Z')
   RETURN p ORDER BY p.popularity DESC
@@ -16,7 +15,6 @@ CALL () {
   MATCH (p:Product)
   WHERE p.id >= ''
     AND p.popularity IS NULL
-    AND ($category IS NULL OR p.category_1 = $category)
     AND NOT p.hidden
     AND p.retired_at >= datetime('9999-12-31T00:00:00Z')
   RETURN p ORDER BY p.id

@@ -39,7 +39,7 @@ PHRASES = {
     ("HAS_ATTRIBUTE", "out"): "Attributes",
     ("HAS_ATTRIBUTE", "in"): "Products with it",
     ("BOUGHT_WITH", "out"): "Bought together with",
-    ("BOUGHT_WITH", "in"): "Others are bought together with it",
+    ("BOUGHT_WITH", "in"): "Suggested beside it",
 }
 
 

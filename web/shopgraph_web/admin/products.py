@@ -16,8 +16,8 @@ from shopgraph_web.backend import serving
 pages = panel_pages("products", "/products")
 
 STATES = {"on_sale": "On sale", "hidden": "Hidden", "retired": "Retired"}
-LISTS = {"on_sale": "products_on_sale", "hidden": "products_hidden", "retired": "products_retired"}
-"""The query file of each state's list."""
+LISTS = {"on_sale": "products_in_category", "hidden": "products_hidden", "retired": "products_retired"}
+"""The query file of each state's list within a category."""
 SIMILAR = 12
 CATEGORIES = 500
 _WORD = re.compile(r"\w+")
@@ -60,11 +60,13 @@ def detail(product_id: str) -> str:
 
 def find_products(text: str, category: str | None, state: str, page: int) -> list[dict[str, Any]]:
     """One page of the list: what matches a text, else all of a state in the order that suits it."""
-    graph = serving().graph
-    filters = {"category": category, **window(page)}
+    graph, part = serving().graph, window(page)
     if text:
-        return _products(graph.record("products_search", text=lucene(text), id=text, state=state, **filters))
-    return _products(graph.record(LISTS[state], **filters))
+        words, filters = lucene(text), {"state": state, "category": category}
+        return _products(graph.record("products_search", text=words, id=text, **filters, **part))
+    if state == "on_sale" and category is None:
+        return _products(graph.record("products_on_sale", **part))
+    return _products(graph.record(LISTS[state], category=category, **part))
 
 
 def _products(record: dict[str, Any] | None) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ const STYLE = [
   { selector: "edge.near", style: { label: "data(type)", "font-size": 8, color: "#667382", "text-rotation": "autorotate", "text-background-color": "#fff", "text-background-opacity": 0.8 } },
 ];
 
-const LAYOUT = { name: "cose", animate: false, nodeDimensionsIncludeLabels: true, idealEdgeLength: 80, nodeRepulsion: 40000, gravity: 0.4, numIter: 1500, fit: true, padding: 40, randomize: false };
+// The window is wider than high, and so are titles: rings are drawn wider than high too.
+const WIDER = 1.7;
 
 // More labels than this around one node hide what they name.
 const LABELLED_MAX = 12;
@@ -31,6 +32,31 @@ function elements({ nodes, edges }) {
   ];
 }
 
+// The first node stands in the middle of two rings; one grown later moves outside all that is drawn, its own around it.
+function place(graph, grown, nodes) {
+  const around = nodes.filter((node) => grown.empty() || node.data.id !== grown.id());
+  if (grown.empty()) {
+    around.shift().position = { x: 0, y: 0 };
+    ring({ x: 0, y: 0 }, around, Math.max(170, 9 * around.length));
+  } else if (around.length) {
+    const radius = Math.max(90, 7 * around.length);
+    const reach = Math.max(...graph.nodes().map((node) => Math.hypot(node.position("x") / WIDER, node.position("y"))));
+    const angle = Math.atan2(grown.position("y"), grown.position("x") / WIDER);
+    const middle = { x: WIDER * (reach + radius + 60) * Math.cos(angle), y: (reach + radius + 60) * Math.sin(angle) };
+    grown.position(middle);
+    ring(middle, around, radius);
+  }
+}
+
+function ring(middle, nodes, radius) {
+  nodes.sort((a, b) => a.data.label.localeCompare(b.data.label));
+  nodes.forEach((node, number) => {
+    const angle = (2 * Math.PI * number) / nodes.length;
+    const own = nodes.length > 10 && number % 2 ? 0.65 * radius : radius;
+    node.position = { x: middle.x + WIDER * own * Math.cos(angle), y: middle.y + own * Math.sin(angle) };
+  });
+}
+
 async function grow(graph, label, id) {
   said.textContent = "Looking around it…";
   const answer = await fetch(`${drawing.dataset.around}?${new URLSearchParams({ label, id })}`, { headers: { Accept: "application/json" } });
@@ -39,18 +65,13 @@ async function grow(graph, label, id) {
     return;
   }
   const before = graph.nodes().length;
-  const centre = graph.getElementById(key(label, id));
-  const around = centre.nonempty() ? centre.position() : { x: 0, y: 0 };
   const fresh = elements(await answer.json()).filter((element) => graph.getElementById(element.data.id).empty());
-  fresh.filter((element) => element.group === "nodes").forEach((element, number) => {
-    const angle = number * 2.4;
-    element.position = { x: around.x + 120 * Math.cos(angle), y: around.y + 120 * Math.sin(angle) };
-  });
+  place(graph, graph.getElementById(key(label, id)), fresh.filter((element) => element.group === "nodes"));
   graph.add(fresh);
   graph.getElementById(key(label, id)).addClass("grown");
-  graph.layout(LAYOUT).run();
+  graph.fit(undefined, 50);
   const added = graph.nodes().length - before;
-  said.textContent = added ? `${graph.nodes().length} nodes, ${graph.edges().length} relations. Click a node to grow the drawing from it.` : "Nothing more around it.";
+  said.textContent = added ? `${graph.nodes().length} nodes, ${graph.edges().length} relations. Click a node to grow it.` : "Nothing more around it.";
   drawing.dataset.nodes = graph.nodes().length;
   legend(graph);
 }
@@ -77,7 +98,7 @@ function choose(graph, node) {
 }
 
 if (drawing) {
-  const graph = cytoscape({ container: drawing, style: STYLE });
+  const graph = cytoscape({ container: drawing, style: STYLE, layout: { name: "preset" }, maxZoom: 2 });
   graph.on("tap", "node", (event) => {
     choose(graph, event.target);
     grow(graph, event.target.data("label"), event.target.data("own"));
