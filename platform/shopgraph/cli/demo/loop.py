@@ -57,7 +57,7 @@ def train(settings: Settings, graph: Graph, companions: Companions, console: Con
     jobs = Jobs(broker_url(settings))
     companions.start("worker", ["worker"], lambda: all(jobs.ping().values()), timeout_seconds=120)
     runs = RunLog(graph)
-    run_id = jobs.running() or jobs.retrain(
+    run_id = _unfinished(runs) or jobs.retrain(
         RetrainRequest(before=CUT, holdout_file=str(holdout_file), refit=False, force=True)
     )
     with Bars(console) as bars:
@@ -73,6 +73,11 @@ def train(settings: Settings, graph: Graph, companions: Companions, console: Con
     if run.status != "succeeded":
         raise ShopgraphError(f"the training run {run_id} {run.status}: {run.error} (see {companions.log('worker')})")
     return {"run": run_id, **run.summary}
+
+
+def _unfinished(runs: RunLog) -> str | None:
+    """A run that an interrupted demo left behind: the workers take it up again where it was."""
+    return next((run.id for run in runs.recent() if run.kind == "retrain" and run.finished_at is None), None)
 
 
 def score(settings: Settings, console: Console) -> Figures:
