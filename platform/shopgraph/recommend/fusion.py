@@ -9,34 +9,69 @@ from types import MappingProxyType
 from shopgraph.recommend.candidate import Candidate
 
 
-def _weights(**weights: float) -> Mapping[str, float]:
-    return MappingProxyType(weights)
+@dataclass(frozen=True)
+class Blend:
+    """Which sources speak, how loudly, and how steeply their voice falls with rank."""
+
+    weights: Mapping[str, float]
+    """By source; one of weight 0 is not asked."""
+    rank_offset: float = 60.0
+    """Added to each rank: small, a first place counts for much; large, agreement of sources does."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
+
+    @property
+    def sources(self) -> list[str]:
+        return [source for source, weight in self.weights.items() if weight > 0]
+
+    def with_source(self, source: str, weight: float) -> Blend:
+        return Blend({**self.weights, source: weight}, self.rank_offset)
 
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """Which sources speak in which setting, and how loudly; tuned on the validation weeks of the protocol."""
+    """One blend a setting. The first two were tuned on purchases of weeks 45 to 48 of the Complete Journey."""
 
-    rank_offset: float = 60.0
-    """Added to each rank: the larger, the more a second opinion counts against a first place (60 in the paper)."""
-    repeat: Mapping[str, float] = field(
-        default_factory=lambda: _weights(
-            repeat_purchases=1.0, bought_together=0.2, graph_neighbours=0.2, category_favourites=0.1, popular_lately=0.1
+    repeat: Blend = field(
+        default_factory=lambda: Blend(
+            {
+                "repeat_purchases": 1.0,
+                "bought_together": 0.1,
+                "graph_neighbours": 0.1,
+                "popular_lately": 0.1,
+            },
+            rank_offset=5.0,
         )
     )
-    """Weights where products the user owns may come again."""
-    novel: Mapping[str, float] = field(
-        default_factory=lambda: _weights(
-            graph_neighbours=1.0, bought_together=0.5, category_favourites=0.7, popular_lately=0.7, text_neighbours=0.1
+    """Where products the user owns may come again."""
+    novel: Blend = field(
+        default_factory=lambda: Blend(
+            {
+                "graph_neighbours": 1.0,
+                "popular_lately": 0.15,
+                "bought_together": 0.05,
+                "category_favourites": 0.03,
+                "text_neighbours": 0.02,
+            },
+            rank_offset=250.0,
         )
     )
-    """Weights where they may not."""
-    session: float = 1.0
-    """Weight of session_neighbours beside the others when a session is given."""
-    similar: Mapping[str, float] = field(
-        default_factory=lambda: _weights(similar_baskets=1.0, similar_graph=1.0, similar_text=0.7)
+    """Where they may not."""
+    session: Blend = field(default_factory=lambda: Blend({"session_neighbours": 1.0, "popular_lately": 0.1}))
+    """For a newcomer who has looked at something; its session_neighbours also joins the first two in a session."""
+    segment: Blend = field(default_factory=lambda: Blend({"popular_in_segment": 1.0}))
+    """For a newcomer of whom only attributes are known."""
+    popular: Blend = field(default_factory=lambda: Blend({"popular_lately": 1.0}))
+    """For anyone else."""
+    similar: Blend = field(
+        default_factory=lambda: Blend({"similar_baskets": 1.0, "similar_graph": 1.0, "similar_text": 0.7})
     )
-    """Weights for products like one product."""
+    """For products like one product."""
+
+    @property
+    def sources(self) -> set[str]:
+        return {source for blend in vars(self).values() for source in blend.sources}
 
 
 @dataclass(frozen=True)
@@ -49,7 +84,7 @@ class Fused:
     via: str | None
 
 
-def fuse(lists: Mapping[str, Sequence[Candidate]], weights: Mapping[str, float], rank_offset: float) -> list[Fused]:
+def fuse(lists: Mapping[str, Sequence[Candidate]], blend: Blend) -> list[Fused]:
     """Score each product by the sum over sources of weight / (rank_offset + rank), ranks counted from 1.
 
     Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods",
@@ -58,7 +93,7 @@ def fuse(lists: Mapping[str, Sequence[Candidate]], weights: Mapping[str, float],
     shares: dict[str, list[tuple[float, str, str | None]]] = {}
     for source, candidates in lists.items():
         for rank, candidate in enumerate(candidates, start=1):
-            share = weights[source] / (rank_offset + rank)
+            share = blend.weights[source] / (blend.rank_offset + rank)
             shares.setdefault(candidate.id, []).append((share, source, candidate.via))
     fused = []
     for item, parts in shares.items():

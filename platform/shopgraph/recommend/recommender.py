@@ -12,10 +12,11 @@ from shopgraph.graph.connection import Graph
 from shopgraph.recommend.candidate import UNDERIVED, Sources
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.explanation import Reason, explain
-from shopgraph.recommend.fusion import Fused, FusionConfig, fuse
+from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.rerank import rerank
 
 MOST_ITEMS = 100
+IN_SESSION = "session_neighbours"
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -73,10 +74,7 @@ class Recommender:
         self._clock = clock
         self._config = config or RecommendConfig()
         self._sources = Sources(graph)
-        fusion = self._config.fusion
-        self._sources.require(
-            {*fusion.repeat, *fusion.novel, *fusion.similar, "session_neighbours", "popular_in_segment"}
-        )
+        self._sources.require(sorted(self._config.fusion.sources))
 
     def recommend(
         self,
@@ -107,10 +105,10 @@ class Recommender:
         without = self._owned(user_id, moment) if exclude_owned and state["active"] else []
         context = self._context(state, moment, n, user=user_id, session=list(session), without=without)
         step, kept = "popular", list[Fused]()
-        for name, weights in self._steps(state, exclude_owned, session):
+        for name, blend in self._steps(state, exclude_owned, session):
             if as_of is not None:
-                _check_honest(as_of, state, weights)
-            step, kept = name, rerank(self._fused(weights, context, state), n, {*without, *session})
+                _check_honest(as_of, state, blend)
+            step, kept = name, rerank(self._fused(blend, context, state), n, {*without, *session})
             if kept:
                 break
         return self._answer(kept, state, moment, step, user_id)
@@ -129,26 +127,22 @@ class Recommender:
         kept = [Fused(item.id, item.score, item.sources, product_id) for item in kept]
         return self._answer(kept, state, moment, "similar", "")
 
-    def _steps(
-        self, state: Mapping[str, Any], exclude_owned: bool, session: Sequence[str]
-    ) -> list[tuple[str, Mapping[str, float]]]:
+    def _steps(self, state: Mapping[str, Any], exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, Blend]]:
         fusion = self._config.fusion
-        with_session = {"session_neighbours": fusion.session} if session else {}
-        steps: list[tuple[str, Mapping[str, float]]] = []
+        steps: list[tuple[str, Blend]] = []
         if state["active"]:
-            steps.append(("personal", {**(fusion.novel if exclude_owned else fusion.repeat), **with_session}))
+            personal = fusion.novel if exclude_owned else fusion.repeat
+            weight = fusion.session.weights.get(IN_SESSION, 0.0)
+            steps.append(("personal", personal.with_source(IN_SESSION, weight) if session else personal))
         if session:
-            steps.append(("session", {**with_session, "popular_lately": 0.1}))
+            steps.append(("session", fusion.session))
         if state["known"]:
-            steps.append(("segment", {"popular_in_segment": 1.0}))
-        return [*steps, ("popular", {"popular_lately": 1.0})]
+            steps.append(("segment", fusion.segment))
+        return [*steps, ("popular", fusion.popular)]
 
-    def _fused(self, weights: Mapping[str, float], context: Mapping[str, Any], state: Mapping[str, Any]) -> list[Fused]:
+    def _fused(self, blend: Blend, context: Mapping[str, Any], state: Mapping[str, Any]) -> list[Fused]:
         slots = dict(state["slots"])
-        lists = {
-            source: self._sources.candidates(source, context, slots) for source, weight in weights.items() if weight > 0
-        }
-        return fuse(lists, weights, self._config.fusion.rank_offset)
+        return fuse({source: self._sources.candidates(source, context, slots) for source in blend.sources}, blend)
 
     def _context(self, state: Mapping[str, Any], moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
         limit = max(self._config.candidates, 2 * n)
@@ -185,9 +179,9 @@ def _check_count(n: int) -> None:
         raise InputError(f"n = {n}: ask for 1 to {MOST_ITEMS} items")
 
 
-def _check_honest(as_of: datetime, state: Mapping[str, Any], weights: Mapping[str, float]) -> None:
+def _check_honest(as_of: datetime, state: Mapping[str, Any], blend: Blend) -> None:
     newest = max((at.to_native() for at in state["known_until"] if at is not None), default=None)
-    derived = sorted(source for source, weight in weights.items() if weight > 0 and source not in UNDERIVED)
+    derived = sorted(set(blend.sources) - UNDERIVED)
     if newest is not None and as_of <= newest and derived:
         raise InputError(
             f"as_of {as_of.isoformat()} is not after {newest.isoformat()}, the newest event that derived values and "

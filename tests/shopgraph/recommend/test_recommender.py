@@ -11,7 +11,7 @@ import pytest
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.clock import Clock
-from shopgraph.recommend.fusion import FusionConfig
+from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.recommender import Recommendations, RecommendConfig, Recommender
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
@@ -134,7 +134,7 @@ def test_a_time_before_what_derived_values_carry_is_refused(plant: Callable[...,
     early = NOW - timedelta(weeks=2)
     with pytest.raises(InputError, match=r"is not after 2024-05-27.*bought_together.* would see the future"):
         recommender(shop.graph).recommend("u_me", as_of=early)
-    honest = FusionConfig(repeat={"repeat_purchases": 1.0})
+    honest = FusionConfig(repeat=Blend({"repeat_purchases": 1.0}))
     assert shown(recommender(shop.graph, fusion=honest).recommend("u_me", as_of=early)) == ["s:soup0"]
     assert recommender(shop.graph).recommend("u_me", as_of=NOW).items
 
@@ -146,4 +146,4 @@ def test_bounds_and_names_are_checked(plant: Callable[..., Any]) -> None:
             recommender(shop.graph).recommend("u_me", n=n)
     assert recommender(shop.graph).similar("s:none").items == []
     with pytest.raises(ConfigurationError, match="crystal_ball"):
-        recommender(shop.graph, fusion=FusionConfig(novel={"crystal_ball": 1.0}))
+        recommender(shop.graph, fusion=FusionConfig(novel=Blend({"crystal_ball": 1.0})))
