@@ -37,9 +37,10 @@ class FusionConfig:
         default_factory=lambda: Blend(
             {
                 "repeat_purchases": 1.0,
-                "bought_together": 0.1,
+                "bought_together": 0.05,
                 "graph_neighbours": 0.1,
                 "popular_lately": 0.1,
+                "category_favourites": 0.05,
             },
             rank_offset=5.0,
         )
@@ -51,8 +52,8 @@ class FusionConfig:
                 "graph_neighbours": 1.0,
                 "popular_lately": 0.15,
                 "bought_together": 0.05,
-                "category_favourites": 0.03,
-                "text_neighbours": 0.02,
+                "category_favourites": 0.01,
+                "text_neighbours": 0.01,
             },
             rank_offset=250.0,
         )
