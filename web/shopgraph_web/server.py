@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
@@ -11,6 +13,7 @@ from shopgraph_web.application import create_app
 THREADS = 4
 REQUEST_TIMEOUT_SECONDS = 60
 GRACE_SECONDS = 10
+LOG_FORMAT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"
 
 
 class Server(BaseApplication):
@@ -18,6 +21,7 @@ class Server(BaseApplication):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._log = settings.logs / "web.log"
         super().__init__()
 
     def load_config(self) -> None:
@@ -30,11 +34,12 @@ class Server(BaseApplication):
             "graceful_timeout": GRACE_SECONDS,
             "proc_name": "shopgraph-web",
             "loglevel": "warning",
-            "errorlog": str(self._settings.logs / "web.log"),
+            "errorlog": str(self._log),
         }
-        self._settings.logs.mkdir(parents=True, exist_ok=True)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
+        logging.basicConfig(filename=self._log, format=LOG_FORMAT)
         return create_app(self._settings)

@@ -72,8 +72,9 @@ def load_bulk(
         ServiceError: the database is not empty, or the import tool failed.
     """
     started, now = time.monotonic(), utc_now()
-    progress("check", 0, 3)
+    progress("check", 0, 1)
     refuse_filled(server, settings)
+    progress("check", 1, 1)
     whole = within(completed(feed, now))
     newest = newest_event(whole)
     nodes = {label: _stamped(with_defaults(label, table), feed, run_id) for label, table in whole.nodes.items()}
@@ -81,12 +82,13 @@ def load_bulk(
     relations = {kind: _stamped(table, feed, run_id) for kind, table in whole.relations.items()}
     server.stop()
     try:
-        progress("import", 1, 3, f"{whole.relation_count:,} relations")
+        progress("import", 0, 1, f"import of {whole.relation_count:,} relations")
         import_tables(server, nodes, relations, settings.home / "bulk-import")
+        progress("import", 1, 1)
     finally:
-        progress("start", 2, 3)
+        progress("start", 0, 1)
         server.start(keep=keep)
-    progress("start", 3, 3)
+    progress("start", 1, 1)
     return LoadReport(
         feed.source.name,
         run_id,
