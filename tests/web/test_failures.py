@@ -1,9 +1,11 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
+from shopgraph.graph.connection import Graph
 from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings
 from shopgraph_web import create_app
@@ -43,3 +45,13 @@ def test_the_api_says_so_in_its_one_shape(app: Flask) -> None:
         assert answer.status_code == 503
         assert answer.json["error"]["code"] == "unavailable"
         assert "can't be reached" in answer.json["error"]["message"]
+
+
+def test_it_serves_again_once_neo4j_is_back(settings: Settings, shop: Graph, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    client = create_app(settings.model_copy(update={"home": home})).test_client()
+    assert client.get("/api/v1/health").status_code == 503
+    shutil.copytree(settings.secrets, home / "secrets", dirs_exist_ok=True)
+    (home / "run").mkdir(exist_ok=True)
+    shutil.copy(settings.home / "run" / "neo4j.json", home / "run")
+    assert client.get("/api/v1/health").json["status"] == "ok"
