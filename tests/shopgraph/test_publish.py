@@ -258,7 +258,9 @@ def test_readers_get_whole_answers_of_one_release_all_through_a_publish(shop: Sh
     reader.start()
     try:
         last = shop.publish(graph=shop.version("graph", 2), text=shop.version("text", 2))
-        time.sleep(0.3)
+        deadline = time.monotonic() + 30
+        while not (seen and seen[-1].release == last.id) and time.monotonic() < deadline:
+            time.sleep(0.05)
     finally:
         done.set()
         reader.join()
