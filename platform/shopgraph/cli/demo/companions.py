@@ -29,7 +29,12 @@ class Companions:
         """
         log = self.log(name)
         log.unlink(missing_ok=True)
-        environment = {**os.environ, "SHOPGRAPH_HOME": str(self._settings.home), "SHOPGRAPH_CLOCK": "data"}
+        environment = {
+            **os.environ,
+            "SHOPGRAPH_HOME": str(self._settings.home),
+            "SHOPGRAPH_CLOCK": self._settings.clock,
+            "SHOPGRAPH_SOURCE": self._settings.source,
+        }
         watcher = Watcher()
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
             child = subprocess.Popen(
