@@ -13,6 +13,7 @@ from typing import Any
 
 from shopgraph.errors import BusyError, ServiceError, ShopgraphError
 from shopgraph.jobs import RETRAIN_STEPS, RetrainRequest
+from shopgraph.memory import give_back
 from shopgraph.tracking import Progress, RunLog
 from shopgraph.wiring_training import Training
 from shopgraph_workers.lease import Lease, LeaseLostError, LeaseTerms, SameRunError
@@ -98,6 +99,7 @@ class Execution:
             started = time.monotonic()
             logger.info("%s begins", step)
             output = STEPS[step](self.training, request, state, self._runs.work(run_id), self._reporter(run_id, lease))
+            give_back()
             lease.check()
             state = self._runs.record(state, step, output, lease.fence)
             logger.info("%s took %.1f s: %s", step, time.monotonic() - started, output)

@@ -1,8 +1,9 @@
-"""Reads the graph into Arrow tables in few wide records: a million numbers a second, in bounded memory."""
+"""Reads the graph for a snapshot: every label, every stated relation, purchases column by column."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -11,18 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shopgraph.graph.connection import Graph, batched
+from shopgraph.graph.wide_tables import USERS_A_RECORD, all_ids, node_table, relation_table
 from shopgraph.records import ARROW_TYPES, NODE_TABLES
 from shopgraph.schema import NODES, RELATIONS, RelationType
 from shopgraph.tracking import Progress
 
-NODES_A_RECORD = 10_000
-USERS_A_RECORD = 200
-"""About 100,000 purchases a record where a user has 500: large enough for speed, small enough for memory."""
-
 
 def read_nodes(graph: Graph, progress: Progress) -> dict[str, pa.Table]:
     """All nodes by label, rows sorted by id; learned properties and stamps are not read."""
-    return {label: _nodes(graph, label, progress) for label in NODES}
+    return {
+        label: node_table(graph, label, all_ids(graph, label), NODE_TABLES[label], partial(progress, f"export {label}"))
+        for label in NODES
+    }
 
 
 def read_relations(
@@ -38,34 +39,9 @@ def read_relations(
     return tables
 
 
-def _nodes(graph: Graph, label: str, progress: Progress) -> pa.Table:
-    schema = NODE_TABLES[label]
-    ids = sorted(graph.wide("export_ids", label=label)["ids"])
-    tables = [schema.empty_table()]
-    for batch in batched(ids, NODES_A_RECORD):
-        rows = graph.wide("export_nodes", label=label, ids=batch, keys=schema.names)["rows"]
-        tables.append(_table(rows, schema))
-        progress(f"export {label}", sum(table.num_rows for table in tables), len(ids))
-    return pa.concat_tables(tables).combine_chunks()
-
-
 def _relations(graph: Graph, relation: RelationType, ids: list[str], before: datetime, progress: Progress) -> pa.Table:
-    kept = [item for item in relation.properties if item.kind != "string"]
-    schema = pa.schema(
-        [("start", pa.string()), ("end", pa.string()), *((item.name, ARROW_TYPES[item.kind]) for item in kept)]
-    )
-    keys = [item.name for item in kept]
-    page = USERS_A_RECORD if relation.behaviour else NODES_A_RECORD
-    tables, done = [schema.empty_table()], 0
-    for batch in batched(ids, page):
-        rows = graph.wide(
-            "export_relations", label=relation.source, ids=batch, type=relation.type, target=relation.target,
-            keys=keys, before=before,
-        )["rows"]  # fmt: skip
-        tables.append(_table(rows, schema))
-        done += len(batch)
-        progress(f"export {relation.type}", done, len(ids))
-    return pa.concat_tables(tables).combine_chunks()
+    keys = [pa.field(item.name, ARROW_TYPES[item.kind]) for item in relation.properties if item.kind != "string"]
+    return relation_table(graph, relation, ids, keys, before, partial(progress, f"export {relation.type}"))
 
 
 def _purchases(graph: Graph, relation: RelationType, ids: list[str], before: datetime, progress: Progress) -> pa.Table:
@@ -97,15 +73,3 @@ def _purchase_columns(users: list[str], record: dict[str, Any]) -> pa.Table:
     flat["at"] = pc.cast(flat["at"], ARROW_TYPES["datetime"])
     flat["quantity"] = pc.cast(flat["quantity"], ARROW_TYPES["integer"])
     return pa.table({"start": owners, **flat})
-
-
-def _table(rows: list[list[Any]], schema: pa.Schema) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    arrays = [
-        pa.array(
-            [value and value.to_native() for value in column] if pa.types.is_timestamp(field.type) else column,
-            field.type,
-        )
-        for column, field in zip(columns, schema, strict=True)
-    ]
-    return pa.table(arrays, schema=schema)

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shopgraph.ingest.difference import CURATORS
+
 LINES_A_BATCH = 10_000
 
 
@@ -26,9 +28,9 @@ def node_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
 
 
 def product_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """As `node_rows`, with `first_seen` apart; `hidden` and `retired_at` belong to the curator and to the sweep."""
+    """As `node_rows`, with `first_seen` apart and without what no feed writes."""
     seen = _plain(table["first_seen"])
-    rest = table.drop_columns(["first_seen", "hidden", "retired_at"])
+    rest = table.drop_columns(["first_seen", *CURATORS])
     for row, first_seen in zip(node_rows(rest), seen, strict=True):
         row["first_seen"] = first_seen
         yield row

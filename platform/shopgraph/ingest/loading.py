@@ -15,6 +15,7 @@ from shopgraph.graph.connection import Graph
 from shopgraph.ingest import batches
 from shopgraph.ingest.batches import LINES_A_BATCH
 from shopgraph.ingest.completion import completed, newest_event, unknown_end, with_defaults, within
+from shopgraph.ingest.difference import CURATORS, changed_nodes, gone_products, relation_difference
 from shopgraph.records import Feed, Reject
 from shopgraph.schema import BEHAVIOUR, CATALOGUE, NEVER, NODES, RELATIONS
 from shopgraph.services.neo4j_server import Neo4jServer
@@ -23,7 +24,6 @@ from shopgraph.tracking import Progress, silent
 
 SWEPT = tuple(kind for kind in CATALOGUE if RELATIONS[kind].source == "Product")
 """Relation types a full catalogue replaces. A category's parent follows from its id, so `CHILD_OF` never goes stale."""
-SWEEP_BATCH = 10_000
 
 
 @dataclass
@@ -35,9 +35,9 @@ class LoadReport:
     nodes: dict[str, int] = field(default_factory=dict)
     """Nodes named by the feed."""
     written: dict[str, int] = field(default_factory=dict)
-    """Relations written; of the catalogue also those that were there and were stamped again."""
+    """Relations written now."""
     present: dict[str, int] = field(default_factory=dict)
-    """Behaviour that was there already and was left alone."""
+    """Relations that were there already and were left alone."""
     swept: bool = False
     """Whether the feed's catalogue was whole, so that what it no longer names was retired or removed."""
     retired: int = 0
@@ -120,6 +120,8 @@ class _Incremental:
         self.feed = feed
         self.progress = progress
         self.stamps: dict[str, Any] = {"source": feed.source.name, "run": run_id}
+        self.whole = feed.source.full_catalogue and "Product" in feed.nodes and not feed.partial
+        self.stale: dict[str, pa.Table] = {}
         self.report = LoadReport(
             feed.source.name, run_id, rejects=list(feed.rejects), newest_event_at=newest_event(feed)
         )
@@ -133,31 +135,36 @@ class _Incremental:
             self.load_catalogue(kind, feed.relations[kind])
         for kind in (kind for kind in BEHAVIOUR if kind in feed.relations):
             self.load_behaviour(kind, feed.relations[kind])
-        if feed.source.full_catalogue and "Product" in feed.nodes and not feed.partial:
+        if self.whole:
             self.sweep()
         self.graph.write("source_saved", **_source(feed, self.report.newest_event_at), run=self.report.run)
         self.report.seconds = time.monotonic() - started
         return self.report
 
     def load_nodes(self, label: str, table: pa.Table) -> None:
-        product = label == "Product"
-        rows = batches.product_rows(table) if product else batches.node_rows(table)
-        extra: dict[str, Any] = {"defaults": _product_defaults(table), "never": NEVER} if product else {}
-        done = 0
         self.progress(label, 0, table.num_rows)
+        changed = changed_nodes(self.graph, label, table)
+        product = label == "Product"
+        rows = batches.product_rows(changed) if product else batches.node_rows(changed)
+        extra: dict[str, Any] = {"defaults": _product_defaults(changed), "never": NEVER} if product else {}
+        done = table.num_rows - changed.num_rows
+        self.progress(label, done, table.num_rows)
         for sent, _ in self.graph.write_batches(f"load_{batches.snake(label)}", rows, **self.stamps, **extra):
             done += sent
             self.progress(label, done, table.num_rows)
         self.report.nodes[label] = done
 
     def load_catalogue(self, kind: str, table: pa.Table) -> None:
-        rows, done, written = batches.columns(table), 0, 0
         self.progress(kind, 0, table.num_rows)
+        found = relation_difference(self.graph, kind, table, self.feed.source.name, whole=self.whole and kind in SWEPT)
+        self.stale[kind] = found.stale
+        rows, done, written = batches.columns(found.new), found.present, 0
+        self.progress(kind, done, table.num_rows)
         for sent, (record,) in self.graph.write_batches(f"load_{kind.lower()}", rows, LINES_A_BATCH, **self.stamps):
             done += sent
             written += record["written"]
             self.progress(kind, done, table.num_rows)
-        self.report.written[kind] = written
+        self.report.written[kind], self.report.present[kind] = written, found.present
 
     def load_behaviour(self, kind: str, table: pa.Table) -> None:
         split = batches.order_batches if kind == "PURCHASED" else batches.event_batches
@@ -177,22 +184,26 @@ class _Incremental:
 
     def sweep(self) -> None:
         """Retire what a whole catalogue no longer names, and remove the relations that it no longer states."""
-        report = self.report
+        report, source = self.report, self.feed.source.name
         self.progress("sweep", 0, 1)
         report.swept = True
-        report.retired = self.graph.write("sweep_product", **self.stamps, at=utc_now(), never=NEVER)[0]["retired"]
-        for kind in (kind for kind in SWEPT if kind in self.feed.relations):
-            removed, report.removed[kind] = SWEEP_BATCH, 0
-            while removed == SWEEP_BATCH:
-                removed = self.graph.write(f"sweep_{kind.lower()}", **self.stamps, limit=SWEEP_BATCH)[0]["removed"]
-                report.removed[kind] += removed
+        gone = gone_products(self.graph, self.feed.nodes["Product"]["id"], source)
+        for _, (record,) in self.graph.write_batches("sweep_product", gone, at=utc_now(), never=NEVER):
+            report.retired += record["retired"]
+        for kind in (kind for kind in SWEPT if kind in self.stale):
+            rows, report.removed[kind] = batches.columns(self.stale[kind]), 0
+            target = RELATIONS[kind].target
+            for _, (record,) in self.graph.write_batches(
+                "sweep_relation", rows, LINES_A_BATCH, type=kind, target=target, source=source
+            ):
+                report.removed[kind] += record["removed"]
         self.progress("sweep", 1, 1)
 
 
 def _product_defaults(table: pa.Table) -> dict[str, Any]:
-    """Defaults of what some row of the table leaves out: a property is written once, and so is its index."""
+    """Defaults of what some row leaves out or no feed writes: a property is written once, and so is its index."""
     wanted = [item for item in NODES["Product"].properties if item.default is not None]
-    return {item.name: item.default for item in wanted if table[item.name].null_count}
+    return {item.name: item.default for item in wanted if item.name in CURATORS or table[item.name].null_count}
 
 
 def _source(feed: Feed, newest: datetime | None) -> dict[str, Any]:

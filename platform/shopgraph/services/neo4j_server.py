@@ -40,10 +40,10 @@ class Memory:
 
     @classmethod
     def of_machine(cls, total_bytes: int) -> Memory:
-        """A tenth of the machine for the heap (0.5 to 4 GiB) and a twentieth for the page cache (0.25 to 8 GiB)."""
+        """A sixteenth of the machine for the heap (0.5 to 4 GiB), a twentieth for the page cache (0.25 to 8 GiB)."""
         total_mib = total_bytes // 2**20
         return cls(
-            heap_mib=max(512, min(4096, total_mib // 10)),
+            heap_mib=max(512, min(4096, total_mib // 16)),
             page_cache_mib=max(256, min(8192, total_mib // 20)),
         )
 

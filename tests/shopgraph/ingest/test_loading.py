@@ -23,7 +23,7 @@ from shopgraph.ingest.tables import stacked, table
 from shopgraph.privacy.pseudonym import Pseudonymiser
 from shopgraph.records import Feed, SourceInfo
 from shopgraph.sample import SAMPLE, write_sample
-from shopgraph.schema import NEVER
+from shopgraph.schema import BEHAVIOUR, NEVER
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, load_settings
 from shopgraph.wiring_serving import open_graph
@@ -148,7 +148,14 @@ def test_a_second_load_adds_nothing(graph: Graph, sample_feed: Feed) -> None:
     before = content(graph)
     report = load_incremental(graph, sample_feed, "run-2")
     assert content(graph) == before
-    assert report.present == {"PURCHASED": 3408, "VIEWED": 9625, "SEARCHED": 957, "RATED": 1011}
+    assert set(report.written.values()) == {0}
+    assert sum(report.present.values()) == sample_feed.relation_count
+    assert {kind: report.present[kind] for kind in BEHAVIOUR} == {
+        "PURCHASED": 3408, "VIEWED": 9625, "SEARCHED": 957, "RATED": 1011,
+    }  # fmt: skip
+    assert rows(graph, "MATCH (n:Product|User|Category)-[r]-() RETURN DISTINCT n.run AS n, r.run AS r") == [
+        {"n": "run-1", "r": "run-1"}
+    ]
     assert (report.retired, sum(report.removed.values())) == (0, 0)
 
 
@@ -169,6 +176,23 @@ def test_a_load_that_broke_off_is_resumed(graph: Graph, sample_feed: Feed, tmp_p
     rows(graph, "MATCH (n) WHERE NOT n:__Neo4jMigration DETACH DELETE n")
     load_incremental(graph, sample_feed, "run-3")
     assert content(graph) == resumed
+
+
+def test_only_what_differs_is_written(graph: Graph, tmp_path: Path) -> None:
+    load_incremental(graph, shop_feed(tmp_path), "run-1")
+    dearer = PRODUCTS.replace("Two,Nike,Shoes,20,size=43", "Two,Puma,Shoes,21,size=43") + "p3,Three,Nike,Shoes,30,\n"
+    report = load_incremental(graph, shop_feed(tmp_path, dearer, ""), "run-2")
+    stamped = rows(graph, "MATCH (p:Product) RETURN p.id AS id, p.run AS run, p.price AS price ORDER BY id")
+    assert [tuple(product.values()) for product in stamped] == [
+        ("shop:p1", "run-1", 10.0), ("shop:p2", "run-2", 21.0), ("shop:p3", "run-2", 30.0),
+    ]  # fmt: skip
+    assert (report.written["MADE_BY"], report.present["MADE_BY"], report.removed["MADE_BY"]) == (2, 1, 1)
+    brands = rows(
+        graph, "MATCH (p:Product)-[r:MADE_BY]->(b) RETURN p.id AS id, b.id AS brand, r.run AS run ORDER BY id"
+    )
+    assert [tuple(brand.values()) for brand in brands] == [
+        ("shop:p1", "nike", "run-1"), ("shop:p2", "puma", "run-2"), ("shop:p3", "nike", "run-2"),
+    ]  # fmt: skip
 
 
 def test_what_a_whole_catalogue_no_longer_names_is_retired_and_comes_back(graph: Graph, tmp_path: Path) -> None:

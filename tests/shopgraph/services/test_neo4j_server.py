@@ -120,7 +120,7 @@ def test_the_half_database_of_a_broken_import_is_discarded(own: Settings, server
 
 def test_memory_is_sized_to_the_machine() -> None:
     assert Memory.of_machine(2 * 2**30) == Memory(heap_mib=512, page_cache_mib=256)
-    assert Memory.of_machine(24 * 2**30) == Memory(heap_mib=2457, page_cache_mib=1228)
+    assert Memory.of_machine(24 * 2**30) == Memory(heap_mib=1536, page_cache_mib=1228)
     assert Memory.of_machine(512 * 2**30) == Memory(heap_mib=4096, page_cache_mib=8192)
 
 

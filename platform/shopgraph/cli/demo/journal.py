@@ -10,6 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
+from shopgraph.memory import give_back
+
 Figures = dict[str, Any]
 
 
@@ -32,6 +34,7 @@ class Journal:
         self._console.print(f"[bold]• {title}[/bold]")
         started = time.monotonic()
         figures = work()
+        give_back()
         figures["seconds"] = round(time.monotonic() - started, 1)
         self._note(name, figures)
         self._console.print(f"[green]✓[/green] {title} [dim]{figures['seconds']:.0f} s[/dim]")
