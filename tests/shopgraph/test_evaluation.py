@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from datetime import UTC, timedelta
-
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 import scipy.sparse as sp
 
+from shopgraph.cli.demo.scoring import Judged
 from shopgraph.evaluation import (
     NO_ITEM,
     evaluate,
@@ -15,10 +12,9 @@ from shopgraph.evaluation import (
     paired_bootstrap,
     pairs,
     protocol,
-    recent_buyers,
     top,
 )
-from shopgraph.ingest.journey import WEEK_STARTS, read_journey
+from shopgraph.ingest.journey import read_journey
 from shopgraph.privacy.pseudonym import Pseudonymiser
 
 SHAPE = (2, 6)
@@ -76,24 +72,15 @@ def test_popularity_on_the_journey_is_the_protocols() -> None:
     """The published figures of four-week popularity on weeks 49 to 53: the protocol is the same one."""
     name = Pseudonymiser(b"k" * 32)
     seen, later = (read_journey(name, weeks=weeks).relations["PURCHASED"] for weeks in (range(1, 45), range(49, 54)))
-    users = pc.unique(pa.chunked_array([*seen["start"].chunks, *later["start"].chunks]))
-    products = pc.unique(seen["end"])
-    later = later.filter(pc.is_in(later["end"], products))
-    shape = (len(users), len(products))
-
-    def numbers(table):
-        return pc.index_in(table["start"], users).to_numpy(), pc.index_in(table["end"], products).to_numpy()
-
-    since = np.datetime64((WEEK_STARTS[45] - timedelta(weeks=4)).astimezone(UTC).replace(tzinfo=None), "ms")
-    buyers = recent_buyers(*numbers(seen), seen["at"].to_numpy(), since, len(products))
-    settings = protocol(pairs(*numbers(seen), shape), pairs(*numbers(later), shape))
+    judged = Judged(seen, later)
+    buyers = judged.popularity()
     found = {
-        setting: evaluate(lambda rows: np.broadcast_to(buyers, (len(rows), len(buyers))), settings[setting]).means()
-        for setting in ("all", "novel")
+        name: evaluate(lambda rows: np.broadcast_to(buyers, (len(rows), len(buyers))), judged.settings[name]).means()
+        for name in ("all", "novel")
     }
     published = {"all": (0.0576, 0.1692, 0.4717), "novel": (0.0271, 0.0458, 0.1401)}
     assert [found["all"]["users"], found["novel"]["users"]] == [2083, 2057]
     for setting, figure in published.items():
-        shown = [found[setting][f"{name}@20"] for name in ("recall", "ndcg", "mrr")]
-        # equally popular products at the cut are ordered by chance: that moves a figure in its fourth decimal
-        assert shown == pytest.approx(figure, abs=0.0004)
+        assert [found[setting][f"{name}@20"] for name in ("recall", "ndcg")] == pytest.approx(figure[:2], abs=5.1e-5)
+        # the order of equally popular products moves the first hit: 0.1401 to 0.1403 over several orders tried
+        assert found[setting]["mrr@20"] == pytest.approx(figure[2], abs=3e-4)

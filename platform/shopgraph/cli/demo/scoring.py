@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -52,8 +52,9 @@ class Judged:
             pc.index_in(purchases["end"], self.products).to_numpy(),
         )
 
-    def popularity(self, cut: datetime) -> np.ndarray:
-        since = np.datetime64((cut - timedelta(weeks=POPULARITY_WEEKS)).replace(tzinfo=None), "ms")
+    def popularity(self) -> np.ndarray:
+        """Buyers in the four weeks before the last day seen; whole days, UTC."""
+        since = self.times.max().astype("datetime64[D]") - np.timedelta64(7 * POPULARITY_WEEKS, "D")
         return recent_buyers(*self.seen, self.times, since, len(self.products))
 
     def row(self, product: str) -> int:
@@ -64,7 +65,7 @@ class Judged:
 def score_release(serving: Serving, seen: pa.Table, later: pa.Table, cut: datetime, progress: Progress) -> Figures:
     """Rank 20 products for every household that bought in the judged weeks, by what serves and by popularity."""
     judged = Judged(seen, later)
-    buyers = judged.popularity(cut)
+    buyers = judged.popularity()
     table = []
     for name in ("all", "novel"):
         setting = judged.settings[name]
