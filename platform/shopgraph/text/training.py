@@ -94,14 +94,20 @@ def train_text_embedding(
     copurchases = read_copurchases(snapshot, corpus, config.copurchase)
     progress("text: corpus", 1, 1, f"{len(corpus.texts)} texts, {len(copurchases.train)} pairs")
     work = folder / _key(snapshot, config, seed)
-    model, curve, metrics = _tuned(corpus, copurchases, config, device, seed, work, progress)
+    judge = Judge(corpus, copurchases, config, seed)
+    model, curve, before = _tuned(corpus, copurchases, judge, config, device, seed, work, progress)
     encoded = encode_texts(model, corpus.texts, config.batch_texts, work / "encoded", progress)
+    after = judge.figures(encoded.matrix[judge.rows])
     projection = fit_projection(encoded.matrix, config.dimension)
     projection.write(work / PROJECTION)
     vectors = projection(encoded.matrix)
-    judged = _sample(copurchases.holdout, config.judged_pairs, seed)
-    if len(judged):
-        metrics["retrieval.all_recall@20"] = pair_recall(vectors, judged)
+    metrics = {
+        f"{name}_{when}": value
+        for when, found in (("before", before), ("after", after))
+        for name, value in found.items()
+    }
+    if len(judge.pairs):
+        metrics["retrieval.all_recall@20"] = pair_recall(vectors, judge.pairs)
     metrics |= {
         "corpus.texts": len(corpus.texts),
         "corpus.pairs": len(copurchases.train),
@@ -168,55 +174,64 @@ def newcomer_encoder(
     return encode
 
 
+class Judge:
+    """Loss and recall of held-out pairs among a fixed sample of the texts, which holds both ends of each.
+
+    Attributes:
+        pairs: (judged, 2), int64 rows of the texts
+        rows: (sampled,), int64 rows of the texts to encode, ascending
+    """
+
+    def __init__(self, corpus: Corpus, copurchases: Copurchases, config: TextConfig, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        self.pairs = copurchases.holdout[np.sort(random.permutation(len(copurchases.holdout))[: config.judged_pairs])]
+        others = np.random.default_rng(seed).permutation(len(corpus.texts))[: config.judged_texts]
+        self.rows = np.unique(np.concatenate([self.pairs.ravel(), others]))
+        self._links = copurchases.links
+        self._config = config.contrastive
+        self._seed = seed
+
+    def figures(self, encoded: np.ndarray) -> dict[str, float]:
+        """Figures of the sampled texts as a model encodes them; none without pairs.
+
+        Shapes:
+            encoded: (sampled, width), unit length
+        """
+        if not len(self.pairs):
+            return {}
+        found = {"retrieval.recall@20": pair_recall(encoded, np.searchsorted(self.rows, self.pairs))}
+        drawn = batches(self.pairs, self._links, self._config.batch_pairs, self._seed)
+        sides = [np.searchsorted(self.rows, batch).T for batch in islice(drawn, JUDGED_BATCHES)]
+        if sides:
+            losses = [pair_loss(encoded[left], encoded[right], self._config.scale) for left, right in sides]
+            found["contrastive.loss"] = float(np.average(losses, weights=[len(left) for left, _ in sides]))
+        return found
+
+
 def _tuned(
     corpus: Corpus,
     copurchases: Copurchases,
+    judge: Judge,
     config: TextConfig,
     device: str | torch.device,
     seed: int,
     work: Path,
     progress: Progress,
 ) -> tuple[SentenceTransformer, list[EpochRecord], dict[str, float]]:
-    """The fine-tuned model with its curve and figures: of this run, or of an earlier one that was killed later on."""
+    """The fine-tuned model, its curve, and the figures from before: of this run, or of one that was killed later on."""
     kept = work / MODEL
     if (kept / TUNING).exists():
         tuning = json.loads((kept / TUNING).read_text())
-        return open_encoder(kept, device), [EpochRecord(**record) for record in tuning["curve"]], tuning["metrics"]
+        return open_encoder(kept, device), [EpochRecord(**record) for record in tuning["curve"]], tuning["before"]
     model = open_encoder(backbone_path(config.backbone), device, config.max_tokens)
-    before = _judge(model, corpus, copurchases, config, seed)
+    before: dict[str, float] = {}
+    if len(judge.pairs):
+        sampled = [corpus.texts[row] for row in judge.rows]
+        before = judge.figures(encode_texts(model, sampled, config.batch_texts).matrix)
     progress("text: fine-tune", 0, config.contrastive.steps)
     curve = fine_tune(model, corpus.texts, copurchases.train, copurchases.links, config.contrastive, seed, progress)
-    after = _judge(model, corpus, copurchases, config, seed)
-    metrics = {
-        f"{name}_{when}": value
-        for when, found in (("before", before), ("after", after))
-        for name, value in found.items()
-    }
-    _keep(model, {"curve": [asdict(record) for record in curve], "metrics": metrics}, kept)
-    return model, curve, metrics
-
-
-def _judge(
-    model: SentenceTransformer, corpus: Corpus, copurchases: Copurchases, config: TextConfig, seed: int
-) -> dict[str, float]:
-    """Loss and recall of held-out pairs among a fixed sample of the texts, which holds both ends of each."""
-    pairs = _sample(copurchases.holdout, config.judged_pairs, seed)
-    if not len(pairs):
-        return {}
-    others = np.random.default_rng(seed).permutation(len(corpus.texts))[: config.judged_texts]
-    rows = np.unique(np.concatenate([pairs.ravel(), others]))
-    encoded = encode_texts(model, [corpus.texts[row] for row in rows], config.batch_texts).matrix
-    found = {"retrieval.recall@20": pair_recall(encoded, np.searchsorted(rows, pairs))}
-    judged = list(islice(batches(pairs, copurchases.links, config.contrastive.batch_pairs, seed), JUDGED_BATCHES))
-    if judged:
-        sides = [np.searchsorted(rows, batch).T for batch in judged]
-        losses = [pair_loss(encoded[left], encoded[right], config.contrastive.scale) for left, right in sides]
-        found["contrastive.loss"] = float(np.average(losses, weights=[len(batch) for batch in judged]))
-    return found
-
-
-def _sample(pairs: np.ndarray, most: int, seed: int) -> np.ndarray:
-    return pairs[np.sort(np.random.default_rng(seed).permutation(len(pairs))[:most])]
+    _keep(model, {"curve": [asdict(record) for record in curve], "before": before}, kept)
+    return model, curve, before
 
 
 def _key(snapshot: Snapshot, config: TextConfig, seed: int) -> str:
