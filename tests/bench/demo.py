@@ -27,7 +27,7 @@ SHOPGRAPH = Path(sys.executable).with_name("shopgraph")
 RECOMMENDATIONS = 300
 WARM_UP = 20
 PAGE_VIEWS = 20
-PAGES = ("/", "/products", "/users", "/jobs", "/releases")
+PAGES = ("/", "/products/", "/products/?q=soup", "/users/", "/jobs/", "/releases/", "/keys/", "/people/")
 TIMEOUT_SECONDS = 60
 
 
@@ -43,7 +43,9 @@ def main() -> None:
     try:
         for server in with_services:
             server.start()
-        latencies = {"recommend.p95_ms": recommend_p95_ms(settings), "page.p95_ms": page_p95_ms(settings)}
+        recommend_ms, shown = recommend_p95_ms(settings)
+        page_ms, by_page = page_p95_ms(settings, shown)
+        latencies = {"recommend.p95_ms": recommend_ms, "page.p95_ms": page_ms}
     finally:
         for server in with_services:
             server.stop()
@@ -58,7 +60,7 @@ def main() -> None:
         **latencies,
     }
     steps = [{"step": name, "seconds": stage["seconds"]} for name, stage in stages.items()]
-    path = write("demo", figures, {"Stages": steps, "Accuracy": stages["score"]["table"]})
+    path = write("demo", figures, {"Stages": steps, "Accuracy": stages["score"]["table"], "Pages": by_page})
     show(figures, path)
 
 
@@ -81,20 +83,30 @@ def accuracy(table: list[dict[str, object]]) -> dict[str, float]:
     }
 
 
-def recommend_p95_ms(settings: Settings) -> float:
-    """Live recommendations with reasons, one client, for the first users by pseudonym, after a short warm-up."""
+def recommend_p95_ms(settings: Settings) -> tuple[float, list[str]]:
+    """Live recommendations with reasons, one client, for the first users by pseudonym, after a short warm-up.
+
+    Also returns the addresses of pages about a user and about a product that was recommended.
+    """
     serving = build_serving(settings)
     try:
         page = serving.graph.wide("users_page", prefix="u_", after="", limit=WARM_UP + RECOMMENDATIONS)
         users = [user["id"] for user in page["users"]]
-        taken = [timed(serving.recommender.recommend, user)[0] for user in users]
-        return 1000 * percentile_95(taken[WARM_UP:])
+        measured = [timed(serving.recommender.recommend, user) for user in users]
+        product = measured[0][1].items[0].id
+        shown = [f"/users/{users[0]}", f"/users/{users[0]}/recommendations"]
+        shown += [
+            f"/products/{product}",
+            f"/products/{product}/similar",
+            f"/neighbourhood/around.json?label=Product&id={product}",
+        ]
+        return 1000 * percentile_95([seconds for seconds, _ in measured[WARM_UP:]]), shown
     finally:
         serving.close()
 
 
-def page_p95_ms(settings: Settings) -> float:
-    """Pages of the panel over HTTP as the admin sees them, one client."""
+def page_p95_ms(settings: Settings, shown: list[str]) -> tuple[float, list[dict[str, object]]]:
+    """Pages of the panel over HTTP as the admin sees them, one client: over all views, and page by page."""
     told = (settings.secrets / "demo-sign-in").read_text()
     email, password = re.search(r"sign in as (\S+) with the password (\S+)", told).groups()
     companions, port = Companions(settings), free_port(None)
@@ -103,10 +115,17 @@ def page_p95_ms(settings: Settings) -> float:
         address = f"http://127.0.0.1:{port}"
         with requests.Session() as browser:
             sign_in(browser, address, email, password)
-            taken = [timed(view, browser, address + page)[0] for _ in range(PAGE_VIEWS) for page in PAGES]
+            pages = [*PAGES, *shown]
+            taken: dict[str, list[float]] = {page: [] for page in pages}
+            for turn in range(1 + PAGE_VIEWS):
+                for page in pages:
+                    seconds = timed(view, browser, address + page)[0]
+                    if turn:
+                        taken[page].append(seconds)
     finally:
         companions.stop()
-    return 1000 * percentile_95(taken[len(PAGES) :])
+    by_page = [{"page": page, "p95_ms": round(1000 * percentile_95(seconds), 1)} for page, seconds in taken.items()]
+    return 1000 * percentile_95([each for seconds in taken.values() for each in seconds]), by_page
 
 
 def sign_in(browser: requests.Session, address: str, email: str, password: str) -> None:

@@ -4,4 +4,4 @@
 // returns: filled
 // Whether the graph holds anything but its own bookkeeping.
 CYPHER 25
-RETURN EXISTS { (n) WHERE NOT n:__Neo4jMigration AND NOT n:Run AND NOT n:PseudonymKey } AS filled
+RETURN EXISTS { (n) WHERE NOT n:__Neo4jMigration AND NOT n:Run AND NOT n:Lease AND NOT n:PseudonymKey } AS filled

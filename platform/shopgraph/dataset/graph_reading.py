@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shopgraph.graph.connection import Graph, batched
-from shopgraph.graph.wide_tables import USERS_A_RECORD, all_ids, node_table, relation_table
+from shopgraph.graph.connection import Graph
+from shopgraph.graph.wide_tables import USERS_A_RECORD, all_ids, node_table, paged, relation_table
 from shopgraph.records import ARROW_TYPES, NODE_TABLES
 from shopgraph.schema import NODES, RELATIONS, RelationType
 from shopgraph.tracking import Progress
@@ -30,10 +30,12 @@ def read_relations(
     graph: Graph, nodes: dict[str, pa.Table], before: datetime, progress: Progress
 ) -> dict[str, pa.Table]:
     """All stated relations by type with ids at both ends: behaviour before `before`, the catalogue as it stands."""
+    counts = graph.single("graph_counts")["relations"]
     tables = {}
     for name, relation in RELATIONS.items():
         if not relation.derived:
-            ids = nodes[relation.source]["id"].to_pylist()
+            # a type that nobody uses costs a look at every node it could leave
+            ids = nodes[relation.source]["id"].to_pylist() if counts[name] else []
             read = _purchases if name == "PURCHASED" else _relations
             tables[name] = read(graph, relation, ids, before, progress)
     return tables
@@ -45,12 +47,11 @@ def _relations(graph: Graph, relation: RelationType, ids: list[str], before: dat
 
 
 def _purchases(graph: Graph, relation: RelationType, ids: list[str], before: datetime, progress: Progress) -> pa.Table:
-    tables, done = [_purchase_columns([], _NO_PURCHASES)], 0
-    for batch in batched(ids, USERS_A_RECORD):
-        tables.append(_purchase_columns(batch, graph.wide("export_purchases", ids=batch, before=before)))
-        done += len(batch)
-        progress(f"export {relation.type}", done, len(ids))
-    return pa.concat_tables(tables).combine_chunks()
+    def read(users: list[str]) -> pa.Table:
+        return _purchase_columns(users, graph.wide("export_purchases", ids=users, before=before))
+
+    schema = _purchase_columns([], _NO_PURCHASES).schema
+    return paged(ids, USERS_A_RECORD, read, schema, partial(progress, f"export {relation.type}"))
 
 
 _PURCHASE_COLUMNS = {

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from neo4j.exceptions import DriverError, Neo4jError
 from neo4j_python_migrations.executor import Executor
 
 from shopgraph.errors import ServiceError
@@ -25,10 +28,12 @@ class Schema:
     """Reports, verifies and applies the migrations of one graph."""
 
     def __init__(self, graph: Graph, folder: Path = MIGRATIONS) -> None:
+        self._uri = graph.uri
         self._executor = Executor(graph.driver, folder, project="shopgraph")
 
     def status(self) -> list[MigrationStatus]:
-        result = self._executor.analyze()
+        with self._told():
+            result = self._executor.analyze()
         pending = {migration.version for migration in result.pending_migrations}
         invalid = {entry.version for entry in result.invalid_versions}
         found = {migration.version: migration.description for migration in self._executor.local_migrations}
@@ -55,5 +60,14 @@ class Schema:
         """Apply what is pending, in order; the versions applied."""
         self.verify()
         applied: list[str] = []
-        self._executor.migrate(on_apply=lambda migration: applied.append(migration.version))
+        with self._told():
+            self._executor.migrate(on_apply=lambda migration: applied.append(migration.version))
         return applied
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """The migrations run on the driver itself: what it raises is told as the connection tells it."""
+        try:
+            yield
+        except (DriverError, Neo4jError) as error:
+            raise ServiceError(f"Neo4j at {self._uri} failed while its schema was read or applied: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ from shopgraph.schema import NEVER, RELATIONS
 from shopgraph.settings import utc_now
 
 SOURCE = pa.field("source", pa.string())
+NEVER_SCALAR = pa.scalar(NEVER, pa.timestamp("ms", tz="UTC"))
 CURATORS = ("hidden", "retired_at")
 """Product properties that a feed does not write: a curator hides, a sweep retires."""
 
@@ -70,12 +70,12 @@ def relation_difference(graph: Graph, kind: str, table: pa.Table, source: str, *
 
 def gone_products(graph: Graph, ids: pa.ChunkedArray, source: str) -> list[str]:
     """Products on sale of the source that a whole catalogue of `ids` does not name."""
-    schema = pa.schema([pa.field("id", pa.string()), SOURCE, pa.field("retired_at", pa.timestamp("ms", tz="UTC"))])
-    stored = node_table(graph, "Product", all_ids(graph, "Product"), schema)
-    gone = pc.and_(pc.equal(stored["source"], source), pc.invert(pc.is_in(stored["id"], ids.combine_chunks())))
-    on_sale = pc.equal(stored["retired_at"], pa.scalar(NEVER, schema.field("retired_at").type))
-    found: Sequence[str] = stored["id"].filter(pc.and_(gone, on_sale)).to_pylist()
-    return list(found)
+    unnamed = sorted(set(all_ids(graph, "Product")).difference(ids.to_pylist()))
+    schema = pa.schema([pa.field("id", pa.string()), SOURCE, pa.field("retired_at", NEVER_SCALAR.type)])
+    stored = node_table(graph, "Product", unnamed, schema)
+    on_sale = pc.and_(pc.equal(stored["source"], source), pc.equal(stored["retired_at"], NEVER_SCALAR))
+    found: list[str] = stored["id"].filter(on_sale).to_pylist()
+    return found
 
 
 def _keys(table: pa.Table) -> pa.Array:

@@ -16,6 +16,7 @@ from shopgraph.ingest import batches
 from shopgraph.ingest.batches import LINES_A_BATCH
 from shopgraph.ingest.completion import completed, newest_event, unknown_end, with_defaults, within
 from shopgraph.ingest.difference import CURATORS, changed_nodes, gone_products, relation_difference
+from shopgraph.lease import Lease, held
 from shopgraph.records import Feed, Reject
 from shopgraph.schema import BEHAVIOUR, CATALOGUE, NEVER, NODES, RELATIONS
 from shopgraph.services.neo4j_server import Neo4jServer
@@ -107,9 +108,25 @@ def load_incremental(graph: Graph, feed: Feed, run_id: str, progress: Progress =
     whose `newest_event_at` therefore never runs ahead of what is loaded.
 
     Raises:
+        BusyError: another load of the same source is running: each would sweep what the other brings.
         ServiceError: the server stopped answering; batches already written stay.
     """
-    return _Incremental(graph, completed(feed, utc_now()), run_id, progress).run()
+    with held(graph, f"load of {feed.source.name}") as lease:
+        return _Incremental(graph, completed(feed, utc_now()), run_id, _keeping(lease, progress)).run()
+
+
+def _keeping(lease: Lease, progress: Progress) -> Progress:
+    """Reports go on to `progress` and renew the lease about once a second."""
+    renewed = time.monotonic()
+
+    def report(step: str, done: int, total: int, message: str = "") -> None:
+        nonlocal renewed
+        if time.monotonic() - renewed > 1:
+            lease.keep()
+            renewed = time.monotonic()
+        progress(step, done, total, message)
+
+    return report
 
 
 class _Incremental:

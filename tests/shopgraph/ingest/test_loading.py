@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import astuple, replace
@@ -15,11 +16,12 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from shopgraph.errors import ServiceError
+from shopgraph.errors import BusyError, ServiceError
 from shopgraph.graph.connection import Graph
 from shopgraph.ingest.loading import LoadReport, load_bulk, load_incremental
 from shopgraph.ingest.shop_csv import read_shop
 from shopgraph.ingest.tables import stacked, table
+from shopgraph.lease import Lease, held
 from shopgraph.privacy.pseudonym import Pseudonymiser
 from shopgraph.records import Feed, SourceInfo
 from shopgraph.sample import SAMPLE, write_sample
@@ -45,7 +47,7 @@ def content(graph: Graph) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """Every node and relation a load writes, with all properties but the run."""
     nodes = rows(
         graph,
-        "MATCH (n) WHERE NOT n:__Neo4jMigration AND NOT n:Run "
+        "MATCH (n) WHERE NOT n:__Neo4jMigration AND NOT n:Run|Lease "
         "RETURN labels(n) AS labels, n.id AS id, properties(n) AS p",
     )
     relations = rows(
@@ -230,6 +232,26 @@ def test_another_source_a_partial_feed_and_behaviour_alone_sweep_nothing(graph: 
         graph, "MATCH (p:Product {id: 'shop:p2'})-[:MADE_BY]->(b:Brand) RETURN p.retired_at AS at, b.id AS brand"
     )
     assert (found["at"].to_native(), found["brand"]) == (NEVER, "nike")
+
+
+def test_a_source_is_loaded_by_one_at_a_time(graph: Graph, tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def renew(lease: Lease) -> None:
+        while not ended.wait(0.1):
+            lease.keep()
+
+    with held(graph, "load of shop") as lease:
+        other = threading.Thread(target=renew, args=(lease,))
+        other.start()
+        try:
+            with pytest.raises(BusyError, match="another load of shop is running"):
+                load_incremental(graph, shop_feed(tmp_path), "run-1")
+        finally:
+            ended.set()
+            other.join()
+    assert rows(graph, "MATCH (p:Product) RETURN p.id AS id") == []
+    load_incremental(graph, shop_feed(tmp_path), "run-2")
 
 
 def test_what_a_curator_has_set_stays(graph: Graph, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from shopgraph.settings import Settings, load_settings
 from shopgraph.wiring_serving import build_serving, open_graph
 
 PANEL_TIMEOUT_SECONDS = 60
+LOG_WIDTH = 120
+"""Columns of what goes to a file or a pipe, where a terminal would say its own."""
 
 
 def demo(
@@ -32,6 +34,8 @@ def demo(
     """Load real purchases, learn, publish, score, catch up, and open the panel. A second run reuses what is there."""
     settings = load_settings(clock="data", source="cj")
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=LOG_WIDTH)
     settings.home.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with _own_services(settings) as companions:
@@ -51,12 +55,14 @@ def demo(
 
 def _learn_and_catch_up(settings: Settings, journal: Journal, companions: Companions, console: Console) -> None:
     with open_graph(settings) as graph:
-        journal.stage(
+        trained = journal.stage(
             "train",
             "Train on weeks 1 to 44 in a real worker, and publish",
             lambda: train(settings, graph, companions, console),
         )
-        journal.stage("score", "Score recommend() on weeks 49 to 53", lambda: score(settings, console))
+        journal.stage(
+            "score", "Score recommend() on weeks 49 to 53", lambda: score(settings, trained["graph"], console)
+        )
         journal.stage("catch_up", "Ingest weeks 45 to 53", lambda: catch_up(settings, graph, console))
 
 

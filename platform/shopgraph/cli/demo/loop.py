@@ -21,6 +21,8 @@ from shopgraph.ingest.journey import WEEK_STARTS, read_journey
 from shopgraph.ingest.loading import load_bulk, load_incremental
 from shopgraph.jobs import Jobs, RetrainRequest
 from shopgraph.privacy.pseudonym import open_pseudonymiser
+from shopgraph.registry import Registry
+from shopgraph.schema import FAMILIES
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings
 from shopgraph.tracking import RunLog, new_run_id
@@ -54,9 +56,9 @@ def train(settings: Settings, graph: Graph, companions: Companions, console: Con
     """Export, learn, evaluate and publish through a real worker; early stop on weeks 45 to 48 from the source."""
     holdout_file = settings.home / "demo-validation.parquet"
     _holdout(settings, VALIDATION).write(holdout_file)
-    jobs = Jobs(broker_url(settings))
-    companions.start("worker", ["worker"], lambda: all(jobs.ping().values()), timeout_seconds=120)
     runs = RunLog(graph)
+    jobs = Jobs(broker_url(settings), runs.queue)
+    companions.start("worker", ["worker"], lambda: all(jobs.ping().values()), timeout_seconds=120)
     run_id = _unfinished(runs) or jobs.retrain(
         RetrainRequest(before=CUT, holdout_file=str(holdout_file), refit=False, force=True)
     )
@@ -80,14 +82,16 @@ def _unfinished(runs: RunLog) -> str | None:
     return next((run.id for run in runs.recent() if run.kind == "retrain" and run.finished_at is None), None)
 
 
-def score(settings: Settings, console: Console) -> Figures:
+def score(settings: Settings, graph_version: str, console: Console) -> Figures:
     """Recommend for every household as of the end of week 44 and score on weeks 49 to 53."""
     pseudonymiser = open_pseudonymiser(settings)
     seen, later = (read_journey(pseudonymiser, weeks=weeks).relations["PURCHASED"] for weeks in (TRAIN, TEST))
     serving = build_serving(settings)
     try:
+        registry = Registry(settings.models)
+        vectors = {label: registry.vectors(graph_version, label) for label in FAMILIES["graph"].labels}
         with Bars(console) as bars:
-            return score_release(serving, seen, later, CUT, bars)
+            return score_release(serving, vectors, seen, later, CUT, bars)
     finally:
         serving.close()
 
