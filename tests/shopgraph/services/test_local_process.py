@@ -174,9 +174,10 @@ def test_an_interrupted_start_leaves_nothing(home: Settings, tmp_path: Path, num
     parent = python(
         home,
         f"""
-        import sys
+        import signal, sys
         from pathlib import Path
         from shopgraph.services.local_process import LocalProcess
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
         folder = Path({str(tmp_path)!r})
         LocalProcess("slow", folder / "run", folder / "slow.log").spawn(
             [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"], env={{}},
