@@ -86,9 +86,16 @@ def _figures(score: Scorer, settings: Mapping[str, Setting]) -> dict[str, Figure
 
 
 def _scorer(learned: Snapshot, vectors: Mapping[str, Vectors]) -> Scorer:
-    """Inner products; a product without a vector is never shown, a user without one is shown products in id order."""
-    users, _ = _aligned(learned.ids("User"), vectors["User"])
-    products, known = _aligned(learned.ids("Product"), vectors["Product"])
+    return inner_products(learned.ids("User"), learned.ids("Product"), vectors)
+
+
+def inner_products(user_ids: list[str], product_ids: list[str], vectors: Mapping[str, Vectors]) -> Scorer:
+    """A scorer over these users and products by vectors of `User` and `Product`.
+
+    A product without a vector is never shown; a user without one is shown products in the order given.
+    """
+    users, _ = _aligned(user_ids, vectors["User"])
+    products, known = _aligned(product_ids, vectors["Product"])
     barred = np.where(known, 0.0, -np.inf).astype(np.float32)
     return lambda rows: users[rows] @ products.T + barred
 

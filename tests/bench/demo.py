@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shopgraph.cli.demo.companions import Companions
+from shopgraph.cli.demo.scoring import EMBEDDING, POPULARITY, RECOMMENDER
 from shopgraph.services.broker import Broker
 from shopgraph.services.local_process import free_port, listens
 from shopgraph.services.neo4j_server import Neo4jServer
@@ -77,10 +78,8 @@ def run_demo(home: Path) -> tuple[float, float]:
 
 
 def accuracy(table: list[dict[str, object]]) -> dict[str, float]:
-    return {
-        f"demo.{row['setting']}.ndcg@20.{'ours' if row['model'] == 'recommend()' else 'popularity'}": row["ndcg@20"]
-        for row in table
-    }
+    names = {POPULARITY: "popularity", EMBEDDING: "graph", RECOMMENDER: "ours"}
+    return {f"demo.{row['setting']}.ndcg@20.{names[row['model']]}": row["ndcg@20"] for row in table}
 
 
 def recommend_p95_ms(settings: Settings) -> tuple[float, list[str]]:

@@ -11,13 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
 
+from shopgraph.privacy.pseudonym import open_pseudonymiser
 from shopgraph.services.local_process import free_port
+from shopgraph.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 USER = "user-001"
@@ -145,10 +148,14 @@ def look_at_pages(shell: Shell, answer: dict[str, object]) -> None:
     assert len(items) == 20
     assert all(item["reason"]["text"] for item in items)
     browser, address, key = signed_in(shell)
-    users = browser.get(f"{address}/users/", timeout=30).text
-    pseudonym = re.search(r"u_[a-z2-7]{26}", users).group()
-    assert browser.get(f"{address}/users/{pseudonym}", timeout=30).ok
-    assert str(answer["release"]) in browser.get(f"{address}/users/{pseudonym}/recommendations", timeout=30).text
+    names = open_pseudonymiser(load_settings(home=shell.home))
+    user = f"{address}/users/{names.pseudonym(shell.environment['SHOPGRAPH_SOURCE'], USER)}"
+    assert browser.get(user, timeout=30).ok
+    shown = unescape(browser.get(f"{user}/recommendations", timeout=30).text)
+    assert str(answer["release"]) in shown
+    for item in items[:10]:
+        assert item["title"] in shown
+        assert item["reason"]["text"] in shown
     page = browser.get(f"{address}/products/{items[0]['id']}", timeout=30).text
     assert items[0]["title"] in page
     said = requests.get(

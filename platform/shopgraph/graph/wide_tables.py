@@ -82,7 +82,7 @@ def paged(
 
 
 def _split(schema: pa.Schema) -> tuple[list[str], list[str]]:
-    """Names of plain columns and of times: a time on the wire costs fifty numbers, so that times travel as numbers."""
+    """Names of plain columns and of times: times travel as numbers, a time on the wire costing dozens of them."""
     times = [field.name for field in schema if pa.types.is_timestamp(field.type)]
     return [name for name in schema.names if name not in times], times
 

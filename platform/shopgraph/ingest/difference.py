@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shopgraph.graph.connection import Graph
-from shopgraph.graph.wide_tables import all_ids, node_table, relation_table
+from shopgraph.graph.wide_tables import Beat, all_ids, node_table, relation_table
 from shopgraph.schema import NEVER, RELATIONS
 from shopgraph.settings import utc_now
 
@@ -29,13 +29,13 @@ class RelationDifference:
     """Stated before and now."""
 
 
-def changed_nodes(graph: Graph, label: str, table: pa.Table) -> pa.Table:
+def changed_nodes(graph: Graph, label: str, table: pa.Table, beat: Beat) -> pa.Table:
     """The rows of `table` that a merge would write: new nodes, and those of which a value differs.
 
     A null says nothing, so it differs from nothing. A product is also written to bring it back on sale, or where the
     feed knows of an earlier `first_seen`.
     """
-    stored = node_table(graph, label, table["id"].to_pylist(), table.schema)
+    stored = node_table(graph, label, table["id"].to_pylist(), table.schema, beat)
     at = pc.index_in(table["id"].combine_chunks(), stored["id"].combine_chunks())
     changed = pc.is_null(at)
     for name in (name for name in table.schema.names if name not in CURATORS):
@@ -43,22 +43,23 @@ def changed_nodes(graph: Graph, label: str, table: pa.Table) -> pa.Table:
         differs = pc.less if name == "first_seen" else pc.not_equal
         changed = pc.or_(changed, pc.and_(pc.is_valid(fed), pc.fill_null(differs(fed, found), True)))
     if label == "Product":
-        retired = pc.not_equal(
-            stored["retired_at"].combine_chunks().take(at), pa.scalar(NEVER, table.schema.field("retired_at").type)
-        )
+        retired = pc.not_equal(stored["retired_at"].combine_chunks().take(at), NEVER_SCALAR)
         changed = pc.or_(changed, pc.fill_null(retired, True))
     return table.filter(changed)
 
 
-def relation_difference(graph: Graph, kind: str, table: pa.Table, source: str, *, whole: bool) -> RelationDifference:
+def relation_difference(
+    graph: Graph, kind: str, table: pa.Table, source: str, beat: Beat, *, whole: bool
+) -> RelationDifference:
     """Compare a feed's relations with the stored ones of its source.
 
     Args:
+        beat: called while the graph is read.
         whole: the feed states every relation of its source, so that the others are stale.
     """
     relation = RELATIONS[kind]
     ids = all_ids(graph, relation.source) if whole else pc.unique(table["start"]).to_pylist()
-    stored = relation_table(graph, relation, ids, [SOURCE], utc_now())
+    stored = relation_table(graph, relation, ids, [SOURCE], utc_now(), beat)
     stored = stored.filter(pc.equal(stored["source"], source))
     fed_keys, stored_keys = _keys(table), _keys(stored)
     known = pc.is_in(fed_keys, stored_keys)

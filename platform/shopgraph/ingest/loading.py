@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from shopgraph.graph.bulk_import import import_tables, refuse_filled
 from shopgraph.graph.connection import Graph
+from shopgraph.graph.wide_tables import Beat
 from shopgraph.ingest import batches
 from shopgraph.ingest.batches import LINES_A_BATCH
 from shopgraph.ingest.completion import completed, newest_event, unknown_end, with_defaults, within
@@ -158,9 +159,13 @@ class _Incremental:
         self.report.seconds = time.monotonic() - started
         return self.report
 
+    def reading(self, step: str, total: int) -> Beat:
+        """Nothing is done yet while the graph is read, but the load is seen to live."""
+        return lambda *_: self.progress(step, 0, total)
+
     def load_nodes(self, label: str, table: pa.Table) -> None:
         self.progress(label, 0, table.num_rows)
-        changed = changed_nodes(self.graph, label, table)
+        changed = changed_nodes(self.graph, label, table, self.reading(label, table.num_rows))
         product = label == "Product"
         rows = batches.product_rows(changed) if product else batches.node_rows(changed)
         extra: dict[str, Any] = {"defaults": _product_defaults(changed), "never": NEVER} if product else {}
@@ -173,7 +178,8 @@ class _Incremental:
 
     def load_catalogue(self, kind: str, table: pa.Table) -> None:
         self.progress(kind, 0, table.num_rows)
-        found = relation_difference(self.graph, kind, table, self.feed.source.name, whole=self.whole and kind in SWEPT)
+        whole, beat = self.whole and kind in SWEPT, self.reading(kind, table.num_rows)
+        found = relation_difference(self.graph, kind, table, self.feed.source.name, beat, whole=whole)
         self.stale[kind] = found.stale
         rows, done, written = batches.columns(found.new), found.present, 0
         self.progress(kind, done, table.num_rows)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from shopgraph.dataset import graph_reading
 from shopgraph.dataset.snapshot import assemble, export_snapshot, open_snapshot, write_snapshot
 from shopgraph.dataset.split import Holdout, split
 from shopgraph.errors import InputError
+from shopgraph.graph import wide_tables
 from shopgraph.graph.connection import Graph
 from shopgraph.records import NODE_TABLES
 
@@ -82,6 +84,18 @@ def test_the_order_of_loading_changes_nothing(graph: Graph, tmp_path: Path) -> N
     second = export_snapshot(graph, END, tmp_path)
     assert second.id == first.id
     assert [entry.name for entry in tmp_path.iterdir()] == [first.id], "the folder is reused, no draft is left"
+
+
+def test_the_size_of_a_page_changes_nothing(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(graph)
+    whole = export_snapshot(graph, END, tmp_path)
+    monkeypatch.setattr(wide_tables, "NODES_A_RECORD", 2)
+    monkeypatch.setattr(wide_tables, "USERS_A_RECORD", 1)
+    monkeypatch.setattr(graph_reading, "USERS_A_RECORD", 1)
+    paged = export_snapshot(graph, END, tmp_path / "paged")
+    assert paged.id == whole.id
+    assert paged.nodes == whole.nodes
+    assert paged.relations == whole.relations
 
 
 def test_stamps_learned_and_derived_properties_have_no_say(graph: Graph, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 from shopgraph.errors import ServiceError
 from shopgraph.graph.connection import Graph
 from shopgraph.graph.migration import Schema
+from shopgraph.settings import Settings
+from shopgraph.wiring_serving import open_graph
 from shopgraph_cypher import MIGRATIONS
 
 
@@ -56,3 +58,10 @@ def test_a_file_that_is_gone_is_refused(shared_graph: Graph, folder: Path) -> No
     last(folder).unlink()
     with pytest.raises(ServiceError, match=r"\(file missing\)"):
         Schema(shared_graph, folder).verify()
+
+
+def test_a_server_that_is_gone_is_one_line(settings: Settings, shared_graph: Graph) -> None:
+    with open_graph(settings, apply_schema=False) as graph:
+        schema = Schema(graph)
+    with pytest.raises(ServiceError, match="failed while its schema was read or applied"):
+        schema.apply()

@@ -22,12 +22,15 @@ from shopgraph.evaluation import (
     protocol,
     recent_buyers,
 )
+from shopgraph.gate import inner_products
 from shopgraph.registry import Vectors
 from shopgraph.tracking import Progress
 from shopgraph.wiring_serving import Serving
 
 POPULARITY_WEEKS = 4
 CLIENTS = 2
+POPULARITY, EMBEDDING, RECOMMENDER = "popularity, last 4 weeks", "graph embedding alone", "recommend()"
+"""The models of the table."""
 SEED = 7
 
 
@@ -58,15 +61,6 @@ class Judged:
         since = self.times.max().astype("datetime64[D]") - np.timedelta64(7 * POPULARITY_WEEKS, "D")
         return recent_buyers(*self.seen, self.times, since, len(self.products))
 
-    def vectors(self, learned: Mapping[str, Vectors]) -> tuple[np.ndarray, np.ndarray]:
-        """Learned vectors of users and products by number, zeros where there is none: (users, d) and (products, d)."""
-        return self._aligned(self.users, learned["User"]), self._aligned(self.products, learned["Product"])
-
-    def _aligned(self, ids: pa.Array, learned: Vectors) -> np.ndarray:
-        at = pc.index_in(ids, pa.array(learned.ids)).to_numpy(zero_copy_only=False)
-        known = ~np.isnan(at)
-        return np.where(known[:, None], learned.matrix[np.where(known, at, 0).astype(np.int64)], 0.0)
-
     def row(self, product: str) -> int:
         """The product's number; one that was never bought can't be right, and is no candidate."""
         return self._row.get(product, NO_ITEM)
@@ -88,16 +82,16 @@ def score_release(
     """
     judged = Judged(seen, later)
     buyers = judged.popularity()
-    users, products = judged.vectors(vectors)
+    embedding = inner_products(judged.users.to_pylist(), judged.products.to_pylist(), vectors)
     table = []
     for name in ("all", "novel"):
         setting = judged.settings[name]
         popular = evaluate(lambda rows: np.broadcast_to(buyers, (len(rows), len(buyers))), setting)
         found = {
-            "graph embedding alone": evaluate(lambda rows: users[rows] @ products.T, setting),
-            "recommend()": figures(_recommended(serving, judged, setting, cut, progress), setting),
+            EMBEDDING: evaluate(embedding, setting),
+            RECOMMENDER: figures(_recommended(serving, judged, setting, cut, progress), setting),
         }
-        table.append({"setting": name, "model": "popularity, last 4 weeks", **popular.means()})
+        table.append({"setting": name, "model": POPULARITY, **popular.means()})
         for model, ours in found.items():
             gain = paired_bootstrap(ours.ndcg, popular.ndcg, SEED)
             table.append(
