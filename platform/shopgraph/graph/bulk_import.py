@@ -17,7 +17,8 @@ from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings
 from shopgraph_cypher import load_queries
 
-_OPTIONS = ("--id-type=string", "--overwrite-destination=true", "--bad-tolerance=0", "--multiline-fields=true")
+_OPTIONS = ("--id-type=actual", "--overwrite-destination=true", "--bad-tolerance=0", "--multiline-fields=true")
+"""Nodes are numbered here, by Arrow's hash tables: the tool's own map from strings to numbers takes longer."""
 
 
 def refuse_filled(server: Neo4jServer, settings: Settings) -> None:
@@ -50,27 +51,54 @@ def import_tables(
         folder: a scratch folder of the import's own, made and removed here.
 
     Raises:
-        ServiceError: the server runs, or the tool refused the data.
+        ServiceError: the server runs, an id is there twice or missing, or the tool refused the data.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         arguments = [*_OPTIONS, f"--report-file={folder / 'bad-rows.txt'}"]
+        numbering = _Numbering()
         for label, table in nodes.items():
-            names = {"id": f"id:ID({label})"}
-            arguments.append(f"--nodes={label}={_write(table, names, folder / f'{label}.csv')}")
+            numbered = table.add_column(0, ":ID", numbering.add(label, table["id"]))
+            arguments.append(f"--nodes={label}={_write(numbered, folder / f'{label}.csv')}")
         for kind, table in relations.items():
             shape = RELATIONS[kind]
-            names = {"start": f":START_ID({shape.source})", "end": f":END_ID({shape.target})"}
-            arguments.append(f"--relationships={kind}={_write(table, names, folder / f'{kind}.csv')}")
+            starts = numbering.numbers(shape.source, table["start"], kind)
+            ends = numbering.numbers(shape.target, table["end"], kind)
+            rest = table.drop_columns(["start", "end"])
+            ended = rest.add_column(0, ":START_ID", starts).add_column(1, ":END_ID", ends)
+            arguments.append(f"--relationships={kind}={_write(ended, folder / f'{kind}.csv')}")
         return server.bulk_import(arguments)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(table: pa.Table, names: Mapping[str, str], path: Path) -> Path:
+class _Numbering:
+    """Numbers every node, label by label, and finds the numbers of a relation's ends."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, pa.Array] = {}
+        self._first: dict[str, int] = {}
+        self._next = 0
+
+    def add(self, label: str, ids: pa.ChunkedArray) -> pa.Array:
+        if pc.count_distinct(ids).as_py() != len(ids):
+            raise ServiceError(f"{label} has an id twice: nothing was imported")
+        self._ids[label], self._first[label] = ids.combine_chunks(), self._next
+        self._next += len(ids)
+        return pa.array(range(self._first[label], self._next), pa.int64())
+
+    def numbers(self, label: str, ids: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+        found = pc.index_in(ids, self._ids[label])
+        if found.null_count:
+            missing = ids.filter(pc.is_null(found))[0].as_py()
+            raise ServiceError(f"{kind} names the {label} {missing!r}, which is not there: nothing was imported")
+        return pc.add(found.cast(pa.int64()), self._first[label])
+
+
+def _write(table: pa.Table, path: Path) -> Path:
     columns = [_column(table[field.name]) for field in table.schema]
-    header = [names.get(field.name) or field.name + _suffix(field.type) for field in table.schema]
+    header = [field.name if field.name.startswith(":") else field.name + _suffix(field.type) for field in table.schema]
     csv.write_csv(pa.table(columns, names=header), path)
     return path
 

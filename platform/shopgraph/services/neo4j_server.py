@@ -47,6 +47,9 @@ class Memory:
             page_cache_mib=max(256, min(8192, total_mib // 20)),
         )
 
+    def heap(self) -> tuple[str, str]:
+        return f"-Xms{self.heap_mib}m", f"-Xmx{self.heap_mib}m"
+
 
 class Neo4jServer:
     """Start, await, stop and administer the managed server."""
@@ -195,10 +198,8 @@ class Neo4jServer:
         return [str(java_home() / "bin" / "java"), *options, *JVM_OPENS, "-cp", f"{self.home / 'lib'}/*"]
 
     def _server_command(self) -> list[str]:
-        memory = self._memory()
-        heap = (f"-Xms{memory.heap_mib}m", f"-Xmx{memory.heap_mib}m", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError")
         return [
-            *self._java(*heap),
+            *self._java(*self._memory().heap(), "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError"),
             "org.neo4j.server.Neo4jCommunity",
             f"--home-dir={self.home}",
             f"--config-dir={self.home / 'conf'}",
@@ -206,7 +207,8 @@ class Neo4jServer:
         ]
 
     def _admin(self, arguments: list[str]) -> str:
-        command = [*self._java("-Xmx256m"), "org.neo4j.server.startup.Neo4jAdminCommand", *arguments]
+        # The `neo4j-admin` command itself would start a second JVM with this class in it.
+        command = [*self._java(*self._memory().heap(), "-XX:+UseParallelGC"), "org.neo4j.cli.AdminTool", *arguments]
         started = time.monotonic()
         with Watcher() as watcher:
             child = subprocess.Popen(

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from shopgraph.errors import BusyError, ServiceError
+from shopgraph.graph.bulk_import import import_tables
 from shopgraph.graph.connection import Graph
 from shopgraph.ingest.loading import LoadReport, load_bulk, load_incremental
 from shopgraph.ingest.shop_csv import read_shop
@@ -122,6 +123,8 @@ def test_bulk_and_incremental_give_the_same_graph(graph: Graph, bulk_settings: S
         titles = [nodes[("Product", f"sample:awkward-{number}")]["title"] for number in range(len(AWKWARD_TITLES))]
         assert titles == AWKWARD_TITLES
         assert (bulk.nodes, bulk.written) == (incremental.nodes, incremental.written)
+        assert bulk.import_seconds is not None
+        assert bulk.relations_per_second == pytest.approx(sum(bulk.written.values()) / bulk.import_seconds)
         assert {(r.file, r.field) for r in bulk.rejects} == {
             ("behavior.csv", "user_id"),
             ("behavior.csv", "product_id"),
@@ -130,6 +133,21 @@ def test_bulk_and_incremental_give_the_same_graph(graph: Graph, bulk_settings: S
         assert rows(imported, "MATCH (n:User) RETURN DISTINCT n.run AS run") == [{"run": "bulk-run"}]
         with pytest.raises(ServiceError, match="not empty"):
             load_bulk(awkward_feed, server, bulk_settings, "again")
+
+
+def test_an_id_twice_or_missing_stops_a_bulk_import_before_the_database_is_touched(
+    tmp_path: Path, bulk_settings: Settings
+) -> None:
+    server = Neo4jServer(bulk_settings)
+    twice = pa.table({"id": ["p1", "p1"]})
+    with pytest.raises(ServiceError, match="Product has an id twice: nothing was imported"):
+        import_tables(server, {"Product": twice}, {}, tmp_path / "import")
+    nodes = {"Product": pa.table({"id": ["p1"]}), "Brand": pa.table({"id": ["b1"]})}
+    relation = pa.table({"start": ["p1"], "end": ["b2"]})
+    with pytest.raises(ServiceError, match="MADE_BY names the Brand 'b2', which is not there: nothing was imported"):
+        import_tables(server, nodes, {"MADE_BY": relation}, tmp_path / "import")
+    assert not (tmp_path / "import").exists()
+    assert not server.home.exists()
 
 
 def test_a_product_carries_copies_for_filters_and_every_default(graph: Graph, tmp_path: Path) -> None:
