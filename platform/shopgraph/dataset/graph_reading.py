@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shopgraph.graph.connection import Graph
-from shopgraph.graph.wide_tables import USERS_A_RECORD, all_ids, node_table, paged, relation_table
+from shopgraph.graph.wide_tables import USERS_A_RECORD, all_ids, chosen, node_table, paged, relation_table
 from shopgraph.records import ARROW_TYPES, NODE_TABLES
 from shopgraph.schema import NODES, RELATIONS, RelationType
 from shopgraph.tracking import Progress
@@ -62,15 +60,13 @@ _PURCHASE_COLUMNS = {
     "discount": ("discounts", pa.float64()),
     "order_id": ("orders", pa.string()),
 }
-_NO_PURCHASES: dict[str, Any] = {"counts": [], **{name: [] for name, _ in _PURCHASE_COLUMNS.values()}}
+_NO_PURCHASES: dict[str, Any] = {"starts": [], **{name: [] for name, _ in _PURCHASE_COLUMNS.values()}}
 
 
 def _purchase_columns(users: list[str], record: dict[str, Any]) -> pa.Table:
-    owners = pa.array(users, pa.string()).take(pa.array(np.repeat(np.arange(len(users)), record["counts"])))
-    flat = {
-        column: pa.array(chain.from_iterable(record[name]), kind, from_pandas=True)
-        for column, (name, kind) in _PURCHASE_COLUMNS.items()
+    columns = {
+        column: pa.array(record[name], kind, from_pandas=True) for column, (name, kind) in _PURCHASE_COLUMNS.items()
     }
-    flat["at"] = pc.cast(flat["at"], ARROW_TYPES["datetime"])
-    flat["quantity"] = pc.cast(flat["quantity"], ARROW_TYPES["integer"])
-    return pa.table({"start": owners, **flat})
+    columns["at"] = pc.cast(columns["at"], ARROW_TYPES["datetime"])
+    columns["quantity"] = pc.cast(columns["quantity"], ARROW_TYPES["integer"])
+    return pa.table({"start": chosen(users, record["starts"]), **columns})

@@ -54,15 +54,17 @@ def relation_table(
     Args:
         before: one that carries a time counts only when it happened earlier.
     """
+    properties = pa.schema(keys)
     schema = pa.schema([("start", pa.string()), ("end", pa.string()), *keys])
-    named, times = _split(pa.schema(keys))
+    named, times = _split(properties)
 
     def read(page: list[str]) -> pa.Table:
-        rows = graph.wide(
+        found = graph.wide(
             "export_relations", label=relation.source, ids=page, type=relation.type, target=relation.target,
             keys=named, times=times, before=before,
-        )["rows"]  # fmt: skip
-        return _table(rows, schema)
+        )  # fmt: skip
+        ends = [chosen(page, found["starts"]), pa.array(found["ends"], pa.string())]
+        return pa.table([*ends, *_table(found["rows"], properties).columns], schema=schema)
 
     return paged(ids, USERS_A_RECORD if relation.behaviour else NODES_A_RECORD, read, schema, beat)
 
@@ -81,6 +83,11 @@ def paged(
     return pa.concat_tables(tables).combine_chunks()
 
 
+def chosen(ids: Sequence[str], positions: Sequence[int]) -> pa.Array:
+    """`ids` at the positions that a record numbers them by."""
+    return pa.array(ids, pa.string()).take(pa.array(positions, pa.int64()))
+
+
 def _split(schema: pa.Schema) -> tuple[list[str], list[str]]:
     """Names of plain columns and of times: times travel as numbers, a time on the wire costing dozens of them."""
     times = [field.name for field in schema if pa.types.is_timestamp(field.type)]
@@ -88,7 +95,7 @@ def _split(schema: pa.Schema) -> tuple[list[str], list[str]]:
 
 
 def _table(rows: list[list[Any]], schema: pa.Schema) -> pa.Table:
-    """Rows of `start` and `end` or of plain columns first, times last, as a table in the schema's order."""
+    """Rows of plain columns first, times last, as a table in the schema's order."""
     names, times = _split(schema)
     columns = dict(zip([*names, *times], zip(*rows, strict=True), strict=True)) if rows else {}
     arrays = [
