@@ -48,6 +48,9 @@ class SourceInfo:
     """Whether the feed names the whole catalogue, so that what it leaves out is retired."""
 
 
+UNKNOWN_COLUMN = "not a known column: ignored"
+
+
 @dataclass(frozen=True)
 class Reject:
     """One refused row: nothing is lost, and its owner can mend it."""
@@ -58,6 +61,11 @@ class Reject:
     field: str
     reason: str
     value: str
+
+    @property
+    def whole_column(self) -> bool:
+        """A column that is not understood was left out; no row was refused for it."""
+        return self.reason == UNKNOWN_COLUMN
 
 
 @dataclass(frozen=True)

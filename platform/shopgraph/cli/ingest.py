@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -21,7 +22,7 @@ from shopgraph.ingest.loading import LoadReport, load_bulk, load_incremental
 from shopgraph.ingest.rejects import write_rejects
 from shopgraph.ingest.shop_csv import read_shop
 from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, open_pseudonymiser
-from shopgraph.records import Feed, SourceInfo
+from shopgraph.records import Feed, Reject, SourceInfo
 from shopgraph.sample import write_sample
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, load_settings
@@ -32,6 +33,8 @@ app = typer.Typer(help="Bring a shop's products, people and events into the grap
 
 Bulk = typer.Option(False, "--bulk", help="The fastest way: import into the empty managed Neo4j, which is restarted.")
 AsJson = typer.Option(False, "--json", help="Print JSON, and no progress.")
+REFUSED_STATUS = 3
+"""Exit status of a load that went through and left refused rows behind."""
 
 
 @app.command()
@@ -54,16 +57,22 @@ def shop_csv(
     title: str = typer.Option("", help="The shop's name as people read it; the source's name by default."),
     terms: str = typer.Option("The shop's own data.", help="Terms of use, shown to whoever loads it."),
     full: bool = typer.Option(True, help="Whether products.csv is the whole catalogue: what it leaves out is retired."),
+    max_rejects: int = typer.Option(0, min=0, help="Refused rows that are no error; more end in exit status 3."),
     bulk: bool = Bulk,
     as_json: bool = AsJson,
 ) -> None:
-    """Load a shop's own export."""
+    """Load a shop's own export. Rows that can't be used are kept in a file with their reasons; the rest is loaded."""
     if not (source.isidentifier() and source.isascii()):
         raise InputError(f"--source {source!r}: use letters, digits and underscores, a letter first")
     if not (len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()):
         raise InputError(f"--currency {currency!r}: write an ISO 4217 code such as EUR")
     info = SourceInfo(source, title or source, currency, terms, full)
-    _ingest(lambda names: read_shop(folder, info, names), {"source": source, "folder": str(folder)}, bulk, as_json)
+    details = {"source": source, "folder": str(folder)}
+    report, kept = _ingest(lambda names: read_shop(folder, info, names), details, bulk, as_json)
+    refused = [reject for reject in report.rejects if not reject.whole_column]
+    if len(refused) > max_rejects:
+        _say_refused(refused, kept)
+        raise typer.Exit(REFUSED_STATUS)
 
 
 @app.command()
@@ -97,7 +106,10 @@ def _weeks(text: str) -> range:
         raise InputError(f"--weeks {text!r}: write a week or a range such as 1-44") from None
 
 
-def _ingest(read: Callable[[Pseudonymiser], Feed], details: dict[str, str], bulk: bool, as_json: bool) -> None:
+def _ingest(
+    read: Callable[[Pseudonymiser], Feed], details: dict[str, str], bulk: bool, as_json: bool
+) -> tuple[LoadReport, Path | None]:
+    """What was loaded, and the file of what was refused."""
     settings = load_settings()
     way = _in_bulk if bulk else _incrementally
     with _bars(shown=not as_json) as progress:
@@ -105,8 +117,9 @@ def _ingest(read: Callable[[Pseudonymiser], Feed], details: dict[str, str], bulk
     rejects = write_rejects(settings.rejects, report.run, report.rejects)
     if as_json:
         print(json.dumps({**report.summary(), "rejects_file": rejects and str(rejects), "terms": feed.source.terms}))
-        return
-    _show(feed, report, rejects)
+    else:
+        _show(feed, report, rejects)
+    return report, rejects
 
 
 def _incrementally(
@@ -177,8 +190,21 @@ def _show(feed: Feed, report: LoadReport, rejects: Path | None) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{report.seconds:.1f} s, {report.relations_per_second:,.0f} relations a second, run {report.run}")
-    if rejects:
-        console.print(f"{len(report.rejects):,} rows were refused: {rejects}", soft_wrap=True)
+    rows = sum(not reject.whole_column for reject in report.rejects)
+    if rows:
+        console.print(f"rows refused: {rows:,}, kept with their reasons in {rejects}", soft_wrap=True)
+    for reject in (reject for reject in report.rejects if reject.whole_column):
+        console.print(f"{reject.file}: the column {reject.field!r} is not known and was ignored", soft_wrap=True)
     if feed.partial:
         console.print("catalogue rows were refused, so nothing was retired: mend them and load again")
     console.print(f"terms of the data: {feed.source.terms}", soft_wrap=True)
+
+
+def _say_refused(refused: list[Reject], kept: Path | None) -> None:
+    first = refused[0]
+    rows = f"it and {len(refused) - 1:,} more are" if len(refused) > 1 else "it is"
+    Console(stderr=True, highlight=False).print(
+        f"[red]error:[/red] {escape(first.file)}, row {first.row}, {escape(first.field)}: {escape(first.reason)}; "
+        f"{rows} kept in {kept}, the rest is loaded: mend them and load again, or allow them by --max-rejects",
+        soft_wrap=True,
+    )

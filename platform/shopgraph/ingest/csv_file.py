@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import gzip
 import io
 from collections.abc import Collection
@@ -15,7 +16,10 @@ from pyarrow import csv as arrow_csv
 
 from shopgraph.errors import InputError
 from shopgraph.ingest.cleaning import Sheet
-from shopgraph.records import Reject
+from shopgraph.records import UNKNOWN_COLUMN, Reject
+
+MISSPELT = 0.75
+"""Likeness (difflib's ratio) from which an unknown column is taken for a known one that is not there."""
 
 
 def read_csv(path: Path, required: Collection[str], known: Collection[str] | None = None) -> Sheet:
@@ -26,7 +30,8 @@ def read_csv(path: Path, required: Collection[str], known: Collection[str] | Non
         known: columns that are understood; any other is noted as a reject of line 1 and ignored. All by default.
 
     Raises:
-        InputError: not there, empty, not UTF-8, without a required column, or not CSV.
+        InputError: not there, empty, not UTF-8, without a required column, with a column that looks like a known one
+            misspelt, or not CSV.
     """
     text = _bytes(path)
     header = _header(path, text, required)
@@ -58,8 +63,8 @@ def read_csv(path: Path, required: Collection[str], known: Collection[str] | Non
         )
         for row, line in zip(refused, refused_lines, strict=True)
     ]
-    unknown = [] if known is None else [name for name in header if name not in known]
-    rejects += [Reject(path.name, 1, name, "not a known column: ignored", "") for name in unknown]
+    unknown = [] if known is None else _unknown(path, header, known)
+    rejects += [Reject(path.name, 1, name, UNKNOWN_COLUMN, "") for name in unknown]
     return Sheet(path.name, table, lines, rejects)
 
 
@@ -94,6 +99,16 @@ def _header(path: Path, content: bytes, required: Collection[str]) -> list[str]:
     if repeated:
         raise InputError(f"{path}: the column {repeated[0]!r} stands twice in the header")
     return header
+
+
+def _unknown(path: Path, header: list[str], known: Collection[str]) -> list[str]:
+    unknown, absent = [name for name in header if name not in known], [name for name in known if name not in header]
+    for name in unknown:
+        for meant in difflib.get_close_matches(name, absent, n=1, cutoff=MISSPELT):
+            raise InputError(
+                f"{path}: the column {name!r} is not known and {meant!r} is missing: rename it, or take it out"
+            )
+    return unknown
 
 
 def _line_numbers(table: pa.Table, refused: list[arrow_csv.InvalidRow]) -> tuple[np.ndarray, list[int]]:

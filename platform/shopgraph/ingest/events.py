@@ -23,7 +23,7 @@ def add_events(
     """Check behavior.csv and split it: User and SearchTerm nodes, relations, and the lines they came from.
 
     Raises:
-        InputError: it has purchases, ratings or searches and not the column they need.
+        InputError: it has rows of a type and not a column that they need.
     """
     events = _checked(sheet)
     events["start"] = _pseudonyms(events["user"], source, pseudonymiser)
@@ -49,7 +49,8 @@ def _checked(sheet: Sheet) -> pd.DataFrame:
     kind = sheet.required("type").str.lower()
     sheet.refuse(~kind.isin(list(KINDS)), "type", f"not one of {', '.join(KINDS)}")
     of = {name: (kind == name).to_numpy() for name in KINDS}
-    for name, column in (("purchase", "amount"), ("rating", "rating"), ("search", "query")):
+    needed = [("purchase", "amount"), ("rating", "rating"), ("search", "query")]
+    for name, column in [(name, "product_id") for name in KINDS if name != "search"] + needed:
         if of[name].any() and not sheet.has(column):
             raise InputError(f"{sheet.file}: has rows of type {name}, so the column {column!r} is needed")
     frame = pd.DataFrame(

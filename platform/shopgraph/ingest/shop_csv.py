@@ -124,7 +124,7 @@ def _add_products(draft: Draft, sheet: Sheet) -> None:
     draft.relations["HAS_ATTRIBUTE"] = table("HAS_ATTRIBUTE", carried)
     draft.nodes["Attribute"] = attribute_nodes(draft.relations["HAS_ATTRIBUTE"]["end"])
     draft.rejects += sheet.rejects
-    draft.partial = any(reject.row > 1 for reject in sheet.rejects)
+    draft.partial = not all(reject.whole_column for reject in sheet.rejects)
 
 
 def _add_makers(draft: Draft, sheet: Sheet, ids: pd.Series) -> None:

@@ -23,8 +23,12 @@ def test_a_folder_is_loaded_recorded_and_its_rejects_are_kept(graph: Graph, sett
     (tmp_path / "products.csv").write_text("id,title,price\np1,One,1\np2,Two,cheap\n")
     (tmp_path / "behavior.csv").write_text("user_id,type,product_id,at\n42,view,p1,2024-01-01\n42,view,p9,2024-01-01\n")
     done = shopgraph(settings, "ingest", "csv", str(tmp_path), "--source", "shop", "--currency", "EUR", "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr
     said = json.loads(done.stdout)
+    assert done.stderr == (
+        "error: products.csv, row 3, price: not a number (write 1234.5); it and 1 more are kept in "
+        f"{said['rejects_file']}, the rest is loaded: mend them and load again, or allow them by --max-rejects\n"
+    )
     assert (said["nodes"]["Product"], said["written"]["VIEWED"], said["rejects"], said["swept"]) == (1, 1, 2, False)
     assert Path(said["rejects_file"]).read_text().splitlines()[1:] == [
         "products.csv,3,price,not a number (write 1234.5),cheap",
@@ -33,6 +37,9 @@ def test_a_folder_is_loaded_recorded_and_its_rejects_are_kept(graph: Graph, sett
     run = RunLog(graph).get(said["run"])
     assert run is not None
     assert (run.status, run.kind, run.summary["rejects"]) == ("succeeded", "ingest", 2)
+    allowed = [str(tmp_path), "--source", "shop", "--currency", "EUR", "--max-rejects", "2"]
+    again = shopgraph(settings, "ingest", "csv", *allowed)
+    assert (again.returncode, "error" in again.stderr) == (0, False)
 
 
 def test_a_person_sees_what_was_loaded_and_the_terms_of_the_data(
@@ -47,6 +54,16 @@ def test_a_person_sees_what_was_loaded_and_the_terms_of_the_data(
     assert f"terms of the data: {terms}" in done.stdout
     (found,) = graph.driver.execute_query("CYPHER 25 MATCH (:User)-[r:PURCHASED]->() RETURN count(r) AS lines").records
     assert found["lines"] == 3_408
+
+
+def test_a_column_that_is_not_known_is_said_and_refuses_no_row(
+    graph: Graph, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "products.csv").write_text("id,title,shelf\np1,One,7\n")
+    done = shopgraph(settings, "ingest", "csv", str(tmp_path), "--source", "shop", "--currency", "EUR")
+    assert done.returncode == 0, done.stderr
+    assert "products.csv: the column 'shelf' is not known and was ignored\n" in done.stdout
+    assert "rows refused" not in done.stdout
 
 
 def test_what_a_person_can_mend_is_one_line_and_a_failed_run(graph: Graph, settings: Settings, tmp_path: Path) -> None:

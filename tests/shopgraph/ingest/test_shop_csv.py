@@ -145,7 +145,12 @@ def test_a_bad_catalogue_row_makes_the_feed_partial(tmp_path: Path, row: str, fi
         ({"products": "id,title,title\np1,x,y\n"}, "the column 'title' stands twice"),
         ({"products": "id,title\np1,Caf\u00e9\n".encode("latin-1")}, r"not UTF-8: byte 0xe9 at position 15 \(line 2\)"),
         ({"products": "id,title\np1,x\n".encode("utf-16")}, "not UTF-8: byte 0xff at position 0"),
-        ({"behavior": "user_id,type,at\n42,purchase,2024-01-01\n"}, "the column 'amount' is needed"),
+        (
+            {"behavior": "user_id,type,at\n42,view,2024-01-01\n"},
+            "rows of type view, so the column 'product_id' is needed",
+        ),
+        ({"behavior": "user_id,type,product_id,at\n42,purchase,p1,2024-01-01\n"}, "the column 'amount' is needed"),
+        ({"products": "id,title,prize\np1,x,1\n"}, "the column 'prize' is not known and 'price' is missing: rename it"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, files: dict[str, str | bytes], message: str) -> None:
