@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from shopgraph.errors import ShopgraphError
 from shopgraph.graph.connection import Graph
 from shopgraph.settings import utc_now
 
@@ -96,7 +98,8 @@ class RunLog:
             yield run_id, summary
         except BaseException as error:
             status = "cancelled" if isinstance(error, KeyboardInterrupt) else "failed"
-            self.finish(run_id, status, summary, error=str(error) or type(error).__name__)
+            with contextlib.suppress(ShopgraphError):  # where the graph itself is gone, its error says more
+                self.finish(run_id, status, summary, error=str(error) or type(error).__name__)
             raise
         self.finish(run_id, "succeeded", summary)
 

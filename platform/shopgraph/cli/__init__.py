@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
@@ -22,6 +23,7 @@ def main() -> None:
     """Entry point: adds the commands, runs one, turns known errors into one line on stderr."""
     from shopgraph.cli import commands
 
+    logging.getLogger("neo4j").setLevel(logging.ERROR)  # it warns at each retry; what comes of them is told below
     commands.register(app)
     try:
         app(standalone_mode=True)

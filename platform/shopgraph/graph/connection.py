@@ -21,6 +21,9 @@ MINIMUM_VERSION = (2026, 1)
 
 SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 
+_DATABASE_CLOSED = ("database is not currently available", "needs to be restarted")
+"""What a server says that listens and has closed its database; its codes are those of other, passing troubles too."""
+
 Record = dict[str, Any]
 
 
@@ -153,7 +156,7 @@ class Graph:
                 bounded = neo4j.Query(query.text, timeout=self._timeout_seconds)
                 return [record.data() for record in session.run(bounded, params)]
         except Neo4jError as error:
-            raise _explain(query, error) from error
+            raise self._explained(query, error) from error
 
     def _query(self, name: str, mode: str, params: dict[str, Any]) -> Query:
         query = self.queries[name]
@@ -173,7 +176,12 @@ class Graph:
         except (ServiceUnavailable, DriverError) as error:
             raise ServiceError(f"Neo4j at {self.uri} stopped answering during {query.name}: {error}") from error
         except Neo4jError as error:
-            raise _explain(query, error) from error
+            raise self._explained(query, error) from error
+
+    def _explained(self, query: Query, error: Neo4jError) -> Exception:
+        if isinstance(error, ClientError):
+            return QueryError(f"{query.name}: {error.message}")
+        return ServiceError(f"Neo4j at {self.uri} failed during {query.name}: {explained(error)}")
 
     def _require_version(self) -> tuple[int, ...]:
         self.driver.verify_connectivity()
@@ -202,7 +210,12 @@ def batched(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-def _explain(query: Query, error: Neo4jError) -> Exception:
-    if isinstance(error, ClientError):
-        return QueryError(f"{query.name}: {error.message}")
-    return ServiceError(f"Neo4j failed during {query.name}: {error.message}")
+def explained(error: DriverError | Neo4jError) -> str:
+    """What the driver or the server said, on one line, with what to do where that is known."""
+    said = str(error.message if isinstance(error, Neo4jError) else error).partition("\n")[0]
+    if any(closed in said for closed in _DATABASE_CLOSED):
+        return (
+            "its database is closed, as after a full disk (its log says why): free the disk, then restart it "
+            "('shopgraph services stop' and 'shopgraph services start')"
+        )
+    return said

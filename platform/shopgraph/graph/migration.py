@@ -11,7 +11,7 @@ from neo4j.exceptions import DriverError, Neo4jError
 from neo4j_python_migrations.executor import Executor
 
 from shopgraph.errors import ServiceError
-from shopgraph.graph.connection import Graph
+from shopgraph.graph.connection import Graph, explained
 from shopgraph_cypher import MIGRATIONS
 
 
@@ -70,4 +70,6 @@ class Schema:
         try:
             yield
         except (DriverError, Neo4jError) as error:
-            raise ServiceError(f"Neo4j at {self._uri} failed while its schema was read or applied: {error}") from error
+            raise ServiceError(
+                f"Neo4j at {self._uri} failed while its schema was read or applied: {explained(error)}"
+            ) from error

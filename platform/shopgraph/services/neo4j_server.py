@@ -227,6 +227,13 @@ class Neo4jServer:
             log.write(f"--- neo4j-admin {' '.join(arguments[:2])}, {time.monotonic() - started:.1f} s\n")
             log.write(output if "password" not in arguments[1] else "")
         if child.returncode != 0:
-            said = "\n".join(output.splitlines()[-15:])
-            raise ServiceError(f"neo4j-admin {' '.join(arguments[:2])} failed with status {child.returncode}:\n{said}")
+            said = f"{_cause(output)} (all of it is in {self.log})"
+            raise ServiceError(f"neo4j-admin {' '.join(arguments[:2])} failed with status {child.returncode}: {said}")
         return output
+
+
+def _cause(output: str) -> str:
+    """The line of a failed command that says why, without the names of the exceptions around it."""
+    lines = [line.strip() for line in output.splitlines() if line.strip(" -")]
+    thrown = [line.rpartition("Exception: ")[2] for line in lines if "Exception: " in line]
+    return (thrown or lines or ["it said nothing"])[0 if thrown else -1]

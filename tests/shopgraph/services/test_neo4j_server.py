@@ -118,6 +118,36 @@ def test_the_half_database_of_a_broken_import_is_discarded(own: Settings, server
     assert server.password() == password
 
 
+def test_a_database_that_cannot_be_opened_is_one_line_that_says_what_to_do(own: Settings, server: Neo4jServer) -> None:
+    server.stop()
+    store = server.home / "data" / "databases" / "neo4j" / "neostore"
+    content = store.read_bytes()
+    store.write_bytes(b"")
+    server.start()
+    said = command(own, "schema", "status", SHOPGRAPH_NEO4J_TIMEOUT_SECONDS="2")
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"error: Neo4j at {server.uri()} failed while its schema was read or applied: ")
+    assert said.stderr.endswith("then restart it ('shopgraph services stop' and 'shopgraph services start')\n")
+    assert len(said.stderr.splitlines()) == 1
+    server.stop()
+    store.write_bytes(content)
+    server.start()
+    assert count(own) == 0
+
+
+def test_an_import_that_fails_says_why_on_one_line(own: Settings, tmp_path: Path) -> None:
+    server = Neo4jServer(load_settings(home=tmp_path, neo4j_heap_mib=512, neo4j_page_cache_mib=64))
+    rows = tmp_path / "rows.csv"
+    rows.write_text("p:ID(Mark),size:long\n1,large\n")
+    with pytest.raises(ServiceError) as caught:
+        server.bulk_import([f"--nodes=Mark={rows}"])
+    said = str(caught.value)
+    assert len(said.splitlines()) == 1
+    assert said.startswith("neo4j-admin database import failed with status ")
+    assert "large" in said
+    assert str(server.log) in said
+
+
 def test_memory_is_sized_to_the_machine() -> None:
     assert Memory.of_machine(2 * 2**30) == Memory(heap_mib=512, page_cache_mib=256)
     assert Memory.of_machine(24 * 2**30) == Memory(heap_mib=1536, page_cache_mib=1228)
