@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -75,6 +76,7 @@ class Recommender:
         self._config = config or RecommendConfig()
         self._sources = Sources(graph)
         self._sources.require(sorted(self._config.fusion.sources))
+        self._asked = ThreadPoolExecutor(thread_name_prefix="source")
 
     def recommend(
         self,
@@ -141,8 +143,10 @@ class Recommender:
         return [*steps, ("popular", fusion.popular)]
 
     def _fused(self, blend: Blend, context: Mapping[str, Any], state: Mapping[str, Any]) -> list[Fused]:
+        """Ask the sources at the same time: each is a read of its own, and waiting is most of it."""
         slots = dict(state["slots"])
-        return fuse({source: self._sources.candidates(source, context, slots) for source in blend.sources}, blend)
+        offered = self._asked.map(lambda source: self._sources.candidates(source, context, slots), blend.sources)
+        return fuse(dict(zip(blend.sources, offered, strict=True)), blend)
 
     def _context(self, state: Mapping[str, Any], moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
         limit = max(self._config.candidates, 2 * n)
