@@ -30,22 +30,28 @@ class RelationDifference:
 
 
 def changed_nodes(graph: Graph, label: str, table: pa.Table, beat: Beat) -> pa.Table:
-    """The rows of `table` that a merge would write: new nodes, and those of which a value differs.
+    """What a merge would write: the rows of new nodes, and of the others those of which a value differs, with a null
+    for each value that does not.
 
     A null says nothing, so it differs from nothing. A product is also written to bring it back on sale, or where the
     feed knows of an earlier `first_seen`.
     """
     stored = node_table(graph, label, table["id"].to_pylist(), table.schema, beat)
     at = pc.index_in(table["id"].combine_chunks(), stored["id"].combine_chunks())
-    changed = pc.is_null(at)
-    for name in (name for name in table.schema.names if name not in CURATORS):
+    new = pc.is_null(at)
+    changed, columns = new, {"id": table["id"]}
+    for name in (name for name in table.schema.names if name != "id"):
         fed, found = table[name].combine_chunks(), stored[name].combine_chunks().take(at)
         differs = pc.less if name == "first_seen" else pc.not_equal
-        changed = pc.or_(changed, pc.and_(pc.is_valid(fed), pc.fill_null(differs(fed, found), True)))
+        differing = pc.and_(pc.is_valid(fed), pc.fill_null(differs(fed, found), True))
+        kept_whole = name in (*CURATORS, "first_seen")
+        columns[name] = fed if kept_whole else pc.if_else(pc.or_(new, differing), fed, pa.scalar(None, fed.type))
+        if name not in CURATORS:
+            changed = pc.or_(changed, differing)
     if label == "Product":
         retired = pc.not_equal(stored["retired_at"].combine_chunks().take(at), NEVER_SCALAR)
         changed = pc.or_(changed, pc.fill_null(retired, True))
-    return table.filter(changed)
+    return pa.table(columns, schema=table.schema).filter(changed)
 
 
 def relation_difference(

@@ -174,7 +174,7 @@ class _Incremental:
         changed = changed_nodes(self.graph, label, table, self.reading(label, table.num_rows))
         product = label == "Product"
         rows = batches.product_rows(changed) if product else batches.node_rows(changed)
-        extra: dict[str, Any] = {"defaults": _product_defaults(changed), "never": NEVER} if product else {}
+        extra: dict[str, Any] = {"defaults": _product_defaults(table), "never": NEVER} if product else {}
         done = table.num_rows - changed.num_rows
         self.progress(label, done, table.num_rows)
         for sent, _ in self.graph.write_batches(f"load_{batches.snake(label)}", rows, **self.stamps, **extra):
@@ -208,7 +208,7 @@ class _Incremental:
         self.report.written[kind], self.report.present[kind] = written, present
         for side, label in (("start", RELATIONS[kind].source), ("end", RELATIONS[kind].target)):
             lines = pa.array([line for line, missing in unknown if missing == side], pa.string())
-            at = pc.index_in(lines, table["line_id"].combine_chunks()).to_pylist()
+            at = sorted(pc.index_in(lines, table["line_id"].combine_chunks()).to_pylist())
             self.report.rejects += unknown_end(self.feed, kind, at, side, label)
 
     def sweep(self) -> None:

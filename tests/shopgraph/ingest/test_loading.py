@@ -19,6 +19,8 @@ import pytest
 from shopgraph.errors import BusyError, ServiceError
 from shopgraph.graph.bulk_import import import_tables
 from shopgraph.graph.connection import Graph
+from shopgraph.graph.wide_tables import no_beat
+from shopgraph.ingest.difference import changed_nodes
 from shopgraph.ingest.loading import LoadReport, load_bulk, load_incremental
 from shopgraph.ingest.shop_csv import read_shop
 from shopgraph.ingest.tables import stacked, table
@@ -161,6 +163,18 @@ def test_a_product_carries_copies_for_filters_and_every_default(graph: Graph, tm
         "hidden": False, "brand_id": "nike", "category_1": "Shoes", "category_2": "Shoes > Road", "category_3": "",
         "source": "shop", "run": "run-1",
     }  # fmt: skip
+
+
+def test_of_a_known_product_only_what_differs_is_written(graph: Graph, tmp_path: Path) -> None:
+    load_incremental(graph, shop_feed(tmp_path), "run-1")
+    later = PRODUCTS.replace("Two,Nike,Shoes,20", "Two,Nike,Shoes,25") + "p3,Three,,,1,\n"
+    told = shop_feed(tmp_path, later, "").nodes["Product"]
+    changed = changed_nodes(graph, "Product", told, no_beat).to_pylist()
+    said = [{name for name, value in row.items() if value is not None} for row in changed]
+    assert [row["id"] for row in changed] == ["shop:p2", "shop:p3"]
+    assert said[0] == {"id", "price"}
+    assert changed[0]["price"] == 25
+    assert {"id", "title", "price"} <= said[1]
 
 
 def test_a_second_load_adds_nothing(graph: Graph, sample_feed: Feed) -> None:
