@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shopgraph.errors import BusyError
+from shopgraph.errors import BusyError, ServiceError
 from shopgraph.graph.connection import Graph
 
 LEASE_SECONDS = 30
@@ -61,8 +62,11 @@ def held(graph: Graph, name: str, seconds: int = LEASE_SECONDS) -> Iterator[Leas
     lease = Lease(graph, name, _take(graph, name, seconds), seconds)
     try:
         yield lease
-    finally:
-        graph.write("lease_left", id=name, token=lease.token)
+    except BaseException:
+        with contextlib.suppress(ServiceError):  # a graph that is gone can't be told: the lease runs out by itself
+            graph.write("lease_left", id=name, token=lease.token)
+        raise
+    graph.write("lease_left", id=name, token=lease.token)
 
 
 def _take(graph: Graph, name: str, seconds: int) -> int:

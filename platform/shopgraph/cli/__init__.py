@@ -23,7 +23,7 @@ def main() -> None:
     """Entry point: adds the commands, runs one, turns known errors into one line on stderr."""
     from shopgraph.cli import commands
 
-    logging.getLogger("neo4j").setLevel(logging.ERROR)  # it warns at each retry; what comes of them is told below
+    logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # it logs each retry; what comes of them is told below
     commands.register(app)
     try:
         app(standalone_mode=True)

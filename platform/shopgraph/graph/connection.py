@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from types import TracebackType
 from typing import Any
@@ -50,6 +51,7 @@ class Graph:
         self.database = database
         self.queries = queries
         self._timeout_seconds = timeout_seconds
+        self._lost = False
         if uri.partition("://")[0] not in SCHEMES:
             raise ServiceError(f"Neo4j's address {uri!r} can't be used: it begins with one of {', '.join(SCHEMES)}")
         try:
@@ -151,12 +153,9 @@ class Graph:
     def schema(self, name: str, /, **params: Any) -> list[Record]:
         """Run a schema query (auto-commit: schema and data changes can't share a transaction)."""
         query = self._query(name, "schema", params)
-        try:
-            with self.driver.session(database=self.database) as session:
-                bounded = neo4j.Query(query.text, timeout=self._timeout_seconds)
-                return [record.data() for record in session.run(bounded, params)]
-        except Neo4jError as error:
-            raise self._explained(query, error) from error
+        with self._told(query), self.driver.session(database=self.database) as session:
+            bounded = neo4j.Query(query.text, timeout=self._timeout_seconds)
+            return [record.data() for record in session.run(bounded, params)]
 
     def _query(self, name: str, mode: str, params: dict[str, Any]) -> Query:
         query = self.queries[name]
@@ -169,19 +168,27 @@ class Graph:
     def _execute(self, query: Query, work: Any) -> list[Record]:
         bounded = neo4j.unit_of_work(timeout=self._timeout_seconds)(work)
         access = neo4j.READ_ACCESS if query.mode == "read" else neo4j.WRITE_ACCESS
-        try:
-            with self.driver.session(database=self.database, default_access_mode=access) as session:
-                run = session.execute_read if query.mode == "read" else session.execute_write
-                return run(bounded)
-        except (ServiceUnavailable, DriverError) as error:
-            raise ServiceError(f"Neo4j at {self.uri} stopped answering during {query.name}: {error}") from error
-        except Neo4jError as error:
-            raise self._explained(query, error) from error
+        with self._told(query), self.driver.session(database=self.database, default_access_mode=access) as session:
+            run = session.execute_read if query.mode == "read" else session.execute_write
+            return run(bounded)
 
-    def _explained(self, query: Query, error: Neo4jError) -> Exception:
-        if isinstance(error, ClientError):
-            return QueryError(f"{query.name}: {error.message}")
-        return ServiceError(f"Neo4j at {self.uri} failed during {query.name}: {explained(error)}")
+    @contextmanager
+    def _told(self, query: Query) -> Iterator[None]:
+        """What the driver raises becomes ours. A server that was lost is looked for once before it is awaited again."""
+        try:
+            if self._lost:
+                self.driver.verify_connectivity()
+            yield
+            self._lost = False
+        except (ServiceUnavailable, DriverError) as error:
+            self._lost = True
+            raise ServiceError(
+                f"Neo4j at {self.uri} stopped answering during {query.name}: {explained(error)}"
+            ) from error
+        except ClientError as error:
+            raise QueryError(f"{query.name}: {error.message}") from error
+        except Neo4jError as error:
+            raise ServiceError(f"Neo4j at {self.uri} failed during {query.name}: {explained(error)}") from error
 
     def _require_version(self) -> tuple[int, ...]:
         self.driver.verify_connectivity()

@@ -31,6 +31,7 @@ from shopgraph.sample import SAMPLE, write_sample
 from shopgraph.schema import BEHAVIOUR, NEVER
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, load_settings
+from shopgraph.tracking import RunLog
 from shopgraph.wiring_serving import open_graph
 
 NAMES = Pseudonymiser(b"k" * 32)
@@ -363,6 +364,32 @@ def test_a_killed_import_leaves_nothing_and_the_next_one_works(bulk_settings: Se
     with open_graph(bulk_settings) as graph:
         assert len(content(graph)[1]) == sum(report.written.values()) == sample_feed.relation_count
     assert not (bulk_settings.home / "bulk-import").exists()
+
+
+def test_a_server_killed_in_mid_load_is_one_line_and_the_next_load_goes_on(tmp_path: Path, sample_feed: Feed) -> None:
+    own = load_settings(home=tmp_path / "home", neo4j_heap_mib=512, neo4j_page_cache_mib=128, neo4j_timeout_seconds=3)
+    server = Neo4jServer(own)
+    server.start()
+
+    def kill(step: str, done: int, total: int, message: str = "") -> None:
+        if step == "VIEWED" and server.state() is not None:
+            psutil.Process(server.state().pid).kill()
+
+    try:
+        runs = RunLog(graph := open_graph(own))
+        with pytest.raises(ServiceError) as caught, runs.recorded("ingest") as (run_id, _):
+            load_incremental(graph, sample_feed, run_id, kill)
+        graph.close()
+        assert str(caught.value).startswith("Neo4j at bolt://127.0.0.1:")
+        assert "stopped answering during load_viewed: " in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+        server.start()
+        with open_graph(own) as graph:
+            report = load_incremental(graph, sample_feed, "next")
+            assert (report.present["PURCHASED"], report.written["VIEWED"]) == (3_408, 9_625)
+            assert len(content(graph)[1]) == sample_feed.relation_count
+    finally:
+        server.stop()
 
 
 def test_order_batches_keep_every_line_and_its_order(sample_feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
