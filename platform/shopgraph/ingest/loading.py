@@ -59,7 +59,8 @@ class LoadReport:
         """What a run record and a script get to see: the rejects as a count."""
         found = {item.name: getattr(self, item.name) for item in fields(self)}
         newest = self.newest_event_at and self.newest_event_at.isoformat()
-        return {**found, "rejects": len(self.rejects), "newest_event_at": newest, "seconds": round(self.seconds, 1)}
+        timed = {name: round(found[name], 1) for name in ("seconds", "import_seconds") if found[name] is not None}
+        return {**found, "rejects": len(self.rejects), "newest_event_at": newest, **timed}
 
 
 def load_bulk(
