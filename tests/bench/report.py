@@ -21,7 +21,7 @@ def section(path: Path) -> str:
         "",
         "| figure | value |",
         "| --- | ---: |",
-        *(f"| `{key}` | {value:,.4g} |" for key, value in content["figures"].items()),
+        *(f"| `{key}` | {shown(value)} |" for key, value in content["figures"].items()),
     ]
     for title, rows in content["tables"].items():
         if rows:
@@ -30,12 +30,19 @@ def section(path: Path) -> str:
 
 
 def table(rows: list[dict[str, object]]) -> list[str]:
-    names = list(rows[0])
+    names = list(dict.fromkeys(name for row in rows for name in row))
     return [
         "| " + " | ".join(names) + " |",
         "| " + " | ".join("---" for _ in names) + " |",
-        *("| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows),
+        *("| " + " | ".join(shown(row.get(name, "")) for name in names) + " |" for row in rows),
     ]
+
+
+def shown(value: object) -> str:
+    """Four significant digits, whole numbers whole."""
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,.0f}" if value >= 1000 or value.is_integer() else f"{value:.4g}"
 
 
 def main() -> None:
