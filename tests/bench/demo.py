@@ -44,9 +44,13 @@ def main() -> None:
     try:
         for server in with_services:
             server.start()
-        recommend_ms, shown = recommend_p95_ms(settings)
+        started_ms, recommend_ms, shown = recommend_p95_ms(settings)
         page_ms, by_page = page_p95_ms(settings, shown)
-        latencies = {"recommend.p95_ms": recommend_ms, "page.p95_ms": page_ms}
+        latencies = {
+            "recommend.just_started_p95_ms": started_ms,
+            "recommend.p95_ms": recommend_ms,
+            "page.p95_ms": page_ms,
+        }
     finally:
         for server in with_services:
             server.stop()
@@ -82,24 +86,30 @@ def accuracy(table: list[dict[str, object]]) -> dict[str, float]:
     return {f"demo.{row['setting']}.ndcg@20.{names[row['model']]}": row["ndcg@20"] for row in table}
 
 
-def recommend_p95_ms(settings: Settings) -> tuple[float, list[str]]:
-    """Live recommendations with reasons, one client, for the first users by pseudonym, after a short warm-up.
+def recommend_p95_ms(settings: Settings) -> tuple[float, float, list[str]]:
+    """Live recommendations with reasons, one client, for the first users by pseudonym.
 
-    Also returns the addresses of pages about a user and about a product that was recommended.
+    Returns:
+        of a server that has just started (its JVM compiles what it runs often), after `WARM_UP` users; of the same
+        users asked again; the addresses of pages about a user and about a product that was recommended.
     """
     serving = build_serving(settings)
     try:
         page = serving.graph.wide("users_page", prefix="u_", after="", limit=WARM_UP + RECOMMENDATIONS)
         users = [user["id"] for user in page["users"]]
-        measured = [timed(serving.recommender.recommend, user) for user in users]
-        product = measured[0][1].items[0].id
+        first = [timed(serving.recommender.recommend, user) for user in users]
+        again = [timed(serving.recommender.recommend, user) for user in users[WARM_UP:]]
+        product = first[0][1].items[0].id
         shown = [f"/users/{users[0]}", f"/users/{users[0]}/recommendations"]
         shown += [
             f"/products/{product}",
             f"/products/{product}/similar",
             f"/neighbourhood/around.json?label=Product&id={product}",
         ]
-        return 1000 * percentile_95([seconds for seconds, _ in measured[WARM_UP:]]), shown
+        started_ms, recommend_ms = (
+            1000 * percentile_95([seconds for seconds, _ in measured]) for measured in (first[WARM_UP:], again)
+        )
+        return started_ms, recommend_ms, shown
     finally:
         serving.close()
 
