@@ -60,6 +60,7 @@ def main() -> None:
         "demo.peak_rss_gib": peak_gib,
         "import.bulk_per_s": stages["load"]["bulk_per_s"],
         "ingest.incremental_per_s": stages["catch_up"]["incremental_per_s"],
+        "ingest.with_catalogue_per_s": stages["catch_up"]["with_catalogue_per_s"],
         "export.per_s": stages["catch_up"]["export_per_s"],
         **accuracy(stages["score"]["table"]),
         **latencies,

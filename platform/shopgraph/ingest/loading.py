@@ -47,8 +47,14 @@ class LoadReport:
     rejects: list[Reject] = field(default_factory=list)
     newest_event_at: datetime | None = None
     seconds: float = 0.0
+    behaviour_seconds: float = 0.0
+    """Of an incremental load: writing behaviour. The rest of `seconds` compares and writes nodes and the catalogue."""
     import_seconds: float | None = None
     """Of a bulk load: from Arrow tables to the store's files. What is left is the server's stop and start."""
+
+    @property
+    def catalogue_seconds(self) -> float:
+        return self.seconds - self.behaviour_seconds
 
     @property
     def relations_per_second(self) -> float:
@@ -59,7 +65,9 @@ class LoadReport:
         """What a run record and a script get to see: the rejects as a count."""
         found = {item.name: getattr(self, item.name) for item in fields(self)}
         newest = self.newest_event_at and self.newest_event_at.isoformat()
-        timed = {name: round(found[name], 1) for name in ("seconds", "import_seconds") if found[name] is not None}
+        timed = {
+            name: round(value, 1) for name, value in found.items() if name.endswith("seconds") and value is not None
+        }
         return {**found, "rejects": len(self.rejects), "newest_event_at": newest, **timed}
 
 
@@ -158,8 +166,10 @@ class _Incremental:
             self.load_nodes(label, feed.nodes[label])
         for kind in (kind for kind in CATALOGUE if kind in feed.relations):
             self.load_catalogue(kind, feed.relations[kind])
+        behaviour_started = time.monotonic()
         for kind in (kind for kind in BEHAVIOUR if kind in feed.relations):
             self.load_behaviour(kind, feed.relations[kind])
+        self.report.behaviour_seconds = time.monotonic() - behaviour_started
         if self.whole:
             self.sweep()
         self.graph.write("source_saved", **_source(feed, self.report.newest_event_at), run=self.report.run)
