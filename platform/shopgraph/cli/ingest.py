@@ -189,7 +189,9 @@ def _show(feed: Feed, report: LoadReport, rejects: Path | None) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"{report.seconds:.1f} s, {report.relations_per_second:,.0f} relations a second, run {report.run}")
+    imported = "" if report.import_seconds is None else f" of which the import {report.import_seconds:.1f} s,"
+    rate = f"{report.relations_per_second:,.0f} relations a second"
+    console.print(f"{report.seconds:.1f} s,{imported} {rate}, run {report.run}")
     rows = sum(not reject.whole_column for reject in report.rejects)
     if rows:
         console.print(f"rows refused: {rows:,}, kept with their reasons in {rejects}", soft_wrap=True)

@@ -20,8 +20,8 @@ CATALOGUE_EDGES = (
 )
 OVERSAMPLING = 16
 POSITION_DEGREE_POWER = 0.25
-"""Power of a product's degree that divides its column before the singular vectors are taken. With the symmetric 0.5 the
-leading axes tell niches apart; with less, what many buy shapes them too, and so it does later purchases."""
+"""Power of a product's degree that divides its column before the singular vectors are taken; 0.5 would be symmetric.
+Chosen by the validation weeks of the Complete Journey among 0, .15, .25, .35 and .5."""
 POWER_ITERATIONS = 4
 
 

@@ -54,6 +54,7 @@ class LoadReport:
 
     @property
     def catalogue_seconds(self) -> float:
+        """Of an incremental load: everything but writing behaviour."""
         return self.seconds - self.behaviour_seconds
 
     @property

@@ -24,7 +24,10 @@ def time_table(stages: Mapping[str, Mapping[str, Any]], this_run_seconds: float)
     table = Table("step", "seconds", "rate", title="Time", title_justify="left")
     rates = {
         "load": lambda f: f"{f['bulk_per_s']:,.0f} relations/s",
-        "catch_up": _caught_up,
+        "catch_up": lambda f: (
+            f"{f['incremental_per_s']:,.0f} order lines/s ({f['with_catalogue_per_s']:,.0f} with nodes and catalogue), "
+            f"export {f['export_per_s']:,.0f} relations/s"
+        ),
     }
     for name, figures in stages.items():
         rate = rates[name](figures) if name in rates else ""
@@ -33,12 +36,6 @@ def time_table(stages: Mapping[str, Mapping[str, Any]], this_run_seconds: float)
     table.add_row("all stages, when first done", f"{sum(figures['seconds'] for figures in stages.values()):.0f}", "")
     table.add_row("this run, to the panel", f"{this_run_seconds:.0f}", "")
     return table
-
-
-def _caught_up(figures: Mapping[str, Any]) -> str:
-    lines, whole = figures["incremental_per_s"], figures.get("with_catalogue_per_s", 0)
-    compared = f" ({whole:,.0f} with the catalogue compared)" if whole else ""
-    return f"{lines:,.0f} order lines/s{compared}, export {figures['export_per_s']:,.0f} relations/s"
 
 
 def accuracy_table(rows: Sequence[Mapping[str, Any]]) -> Table:
