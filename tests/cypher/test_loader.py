@@ -28,6 +28,11 @@ def write(folder: Path, text: str, name: str = "by_brand") -> Path:
     return path
 
 
+def test_dynamic_labels_are_not_parameters(tmp_path: Path) -> None:
+    text = GOOD.replace("(b:Brand {", "(b:$any($labels) {").replace("brand, limit", "brand, labels, limit")
+    assert parse_query(write(tmp_path, text)).params == ("brand", "labels", "limit")
+
+
 def test_a_sound_file_is_read(tmp_path: Path) -> None:
     query = parse_query(write(tmp_path, GOOD))
     assert (query.name, query.mode, query.doc) == ("by_brand", "read", "Products of a brand.")

@@ -10,9 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shopgraph.graph.connection import Graph
-from shopgraph.graph.wide_tables import USERS_A_RECORD, all_ids, chosen, node_table, paged, relation_table
+from shopgraph.graph.wide_tables import (
+    USERS_A_RECORD,
+    all_ids,
+    catalogue_tables,
+    chosen,
+    node_table,
+    paged,
+    relation_table,
+)
 from shopgraph.records import ARROW_TYPES, NODE_TABLES
-from shopgraph.schema import NODES, RELATIONS, RelationType
+from shopgraph.schema import NODES, RELATIONS, Property, RelationType
 from shopgraph.tracking import Progress
 
 
@@ -29,19 +37,25 @@ def read_relations(
 ) -> dict[str, pa.Table]:
     """All stated relations by type with ids at both ends: behaviour before `before`, the catalogue as it stands."""
     counts = graph.single("graph_counts")["relations"]
+    used = {name: relation for name, relation in RELATIONS.items() if not relation.derived and counts[name]}
+    ids = {label: nodes[label]["id"].to_pylist() for label in {relation.source for relation in used.values()}}
+    plain: dict[str, list[str]] = {}
     tables = {}
-    for name, relation in RELATIONS.items():
-        if not relation.derived:
-            # a type that nobody uses costs a look at every node it could leave
-            ids = nodes[relation.source]["id"].to_pylist() if counts[name] else []
-            read = _purchases if name == "PURCHASED" else _relations
-            tables[name] = read(graph, relation, ids, before, progress)
+    for name, relation in used.items():
+        if name == "PURCHASED":
+            tables[name] = _purchases(graph, relation, ids["User"], before, progress)
+        elif keys := [pa.field(item.name, ARROW_TYPES[item.kind]) for item in relation.properties if _is_read(item)]:
+            beat = partial(progress, f"export {name}")
+            tables[name] = relation_table(graph, relation, ids[relation.source], keys, before, beat)
+        else:
+            plain.setdefault(relation.source, []).append(name)
+    for label, types in plain.items():
+        tables |= catalogue_tables(graph, label, types, ids[label], partial(progress, f"export {', '.join(types)}"))
     return tables
 
 
-def _relations(graph: Graph, relation: RelationType, ids: list[str], before: datetime, progress: Progress) -> pa.Table:
-    keys = [pa.field(item.name, ARROW_TYPES[item.kind]) for item in relation.properties if item.kind != "string"]
-    return relation_table(graph, relation, ids, keys, before, partial(progress, f"export {relation.type}"))
+def _is_read(item: Property) -> bool:
+    return item.kind != "string"
 
 
 def _purchases(graph: Graph, relation: RelationType, ids: list[str], before: datetime, progress: Progress) -> pa.Table:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shopgraph.graph.connection import Graph, batched
 from shopgraph.schema import RelationType
@@ -15,7 +16,7 @@ from shopgraph.schema import RelationType
 PAGES_AT_ONCE = 2
 """Reads that run at the same time: while one page is unpacked here, the server makes the next."""
 NODES_A_RECORD = 10_000
-USERS_A_RECORD = 200
+USERS_A_RECORD = 50
 """About 100,000 purchases a record where a user has 500: large enough for speed, small enough for memory."""
 
 Beat = Callable[[int, int], None]
@@ -36,7 +37,7 @@ def node_table(graph: Graph, label: str, ids: Sequence[str], schema: pa.Schema, 
     keys, times = _split(schema)
 
     def read(page: list[str]) -> pa.Table:
-        return _table(graph.wide("export_nodes", label=label, ids=page, keys=keys, times=times)["rows"], schema)
+        return _table(graph.wide("export_nodes", label=label, ids=page, keys=keys, times=times)["columns"], schema)
 
     return paged(ids, NODES_A_RECORD, read, schema, beat)
 
@@ -64,9 +65,32 @@ def relation_table(
             keys=named, times=times, before=before,
         )  # fmt: skip
         ends = [chosen(page, found["starts"]), pa.array(found["ends"], pa.string())]
-        return pa.table([*ends, *_table(found["rows"], properties).columns], schema=schema)
+        return pa.table([*ends, *_table(found["columns"], properties).columns], schema=schema)
 
     return paged(ids, USERS_A_RECORD if relation.behaviour else NODES_A_RECORD, read, schema, beat)
+
+
+def catalogue_tables(
+    graph: Graph, source: str, types: Sequence[str], ids: Sequence[str], beat: Beat = no_beat
+) -> dict[str, pa.Table]:
+    """`start` and `end` of the relations that leave the nodes `ids` of the label `source`, by type.
+
+    Args:
+        types: relation types without times.
+    """
+    schema = pa.schema([("type", pa.string()), ("start", pa.string()), ("end", pa.string())])
+
+    def read(page: list[str]) -> pa.Table:
+        found = graph.wide("export_catalogue", label=source, ids=page, types=types)
+        each = zip(found["types"], found["starts"], found["ends"], strict=True)
+        tables = (
+            pa.table([pa.repeat(name, len(ends)), chosen(page, starts), pa.array(ends, pa.string())], schema=schema)
+            for name, starts, ends in each
+        )
+        return pa.concat_tables([schema.empty_table(), *tables])
+
+    table = paged(ids, NODES_A_RECORD, read, schema, beat)
+    return {name: table.filter(pc.equal(table["type"], name)).drop_columns("type") for name in types}
 
 
 def paged(
@@ -94,14 +118,14 @@ def _split(schema: pa.Schema) -> tuple[list[str], list[str]]:
     return [name for name in schema.names if name not in times], times
 
 
-def _table(rows: list[list[Any]], schema: pa.Schema) -> pa.Table:
-    """Rows of plain columns first, times last, as a table in the schema's order."""
+def _table(columns: list[list[Any]], schema: pa.Schema) -> pa.Table:
+    """Plain columns first, times last, as a table in the schema's order."""
     names, times = _split(schema)
-    columns = dict(zip([*names, *times], zip(*rows, strict=True), strict=True)) if rows else {}
+    found = dict(zip([*names, *times], columns, strict=True))
     arrays = [
-        pa.array(columns.get(field.name, ()), pa.int64()).cast(field.type)
+        pa.array(found[field.name], pa.int64()).cast(field.type)
         if field.name in times
-        else pa.array(columns.get(field.name, ()), field.type)
+        else pa.array(found[field.name], field.type)
         for field in schema
     ]
     return pa.table(arrays, schema=schema)
