@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,8 +100,18 @@ class _Numbering:
 def _write(table: pa.Table, path: Path) -> Path:
     columns = [_column(table[field.name]) for field in table.schema]
     header = [field.name if field.name.startswith(":") else field.name + _suffix(field.type) for field in table.schema]
-    csv.write_csv(pa.table(columns, names=header), path)
+    written = pa.table(columns, names=header)
+    with contextlib.suppress(pa.ArrowInvalid):  # a value that can't do without quotes is refused
+        # The tool reads plain values faster than quoted ones, and an empty one without quotes as none at all.
+        if not any(_has_empty_text(column) for column in columns):
+            csv.write_csv(written, path, csv.WriteOptions(quoting_style="none"))
+            return path
+    csv.write_csv(written, path)
     return path
+
+
+def _has_empty_text(values: pa.ChunkedArray) -> bool:
+    return pa.types.is_string(values.type) and bool(pc.any(pc.equal(values, "")).as_py())
 
 
 def _suffix(kind: pa.DataType) -> str:
