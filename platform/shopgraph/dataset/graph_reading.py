@@ -37,6 +37,7 @@ def read_relations(
 ) -> dict[str, pa.Table]:
     """All stated relations by type with ids at both ends: behaviour before `before`, the catalogue as it stands."""
     counts = graph.single("graph_counts")["relations"]
+    # a type that nobody uses costs a look at every node it could leave
     used = {name: relation for name, relation in RELATIONS.items() if not relation.derived and counts[name]}
     ids = {label: nodes[label]["id"].to_pylist() for label in {relation.source for relation in used.values()}}
     plain: dict[str, list[str]] = {}

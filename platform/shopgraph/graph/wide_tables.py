@@ -17,7 +17,7 @@ PAGES_AT_ONCE = 2
 """Reads that run at the same time: while one page is unpacked here, the server makes the next."""
 NODES_A_RECORD = 10_000
 USERS_A_RECORD = 50
-"""About 100,000 purchases a record where a user has 500: large enough for speed, small enough for memory."""
+"""About 30,000 purchases a record where a user has 600: a server just started is quicker with many short queries."""
 
 Beat = Callable[[int, int], None]
 """Called after each record with nodes done and their total."""
