@@ -153,7 +153,7 @@ class Neo4jServer:
             link.symlink_to(lib)
         (self.home / "conf" / "neo4j.conf").write_text(self._configuration(port))
         if not (self.home / "data" / "dbms" / "auth.ini").exists() and not (self.home / "data" / "databases").exists():
-            self._admin(["dbms", "set-initial-password", self.password()])
+            self._admin(["dbms", "set-initial-password", "--", self.password()])  # it may begin with a dash
 
     def _configuration(self, port: int) -> str:
         memory = self._memory()

@@ -13,6 +13,7 @@ import pytest
 
 from shopgraph.errors import ConfigurationError, ServiceError
 from shopgraph.graph.connection import Graph
+from shopgraph.services.local_process import secret
 from shopgraph.services.neo4j_distribution import _verify, install, installed
 from shopgraph.services.neo4j_server import Memory, Neo4jServer
 from shopgraph.settings import Settings, load_settings
@@ -29,6 +30,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def server(own: Settings) -> Iterator[Neo4jServer]:
     install(own.cache, print)
+    secret(own.secrets / "neo4j.password", lambda: "-a-dash-first-x7Qm2v")  # as one random password in 64 has
     neo4j = Neo4jServer(own)
     neo4j.start()
     yield neo4j
