@@ -2,9 +2,9 @@
 // mode: read
 // params: label, ids, types
 // returns: types, starts, ends
-// The relations of the types `types` that leave the nodes `ids`, types that are there alone: of each `types` one list of
-// `starts`, which number `ids` from 0, and one of `ends`, which are ids. All types are read in one walk: finding the
-// nodes costs more than following their relations.
+// The relations of the types `types` that leave the nodes `ids`: of each type that is found, one list of `starts`, which
+// number `ids` from 0, and one of `ends`, which are ids. All types are read in one walk: finding the nodes costs as much
+// as following one type of relation.
 CYPHER 25
 UNWIND range(0, size($ids) - 1) AS position
 MATCH (s:$($label) {id: $ids[position]})-[r:$any($types)]->(t)
