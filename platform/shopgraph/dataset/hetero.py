@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch_geometric.data import HeteroData
 
+from shopgraph.dataset.purchases import times_ms
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.errors import InputError
 from shopgraph.schema import NODES, RELATIONS, SEGMENTS
@@ -59,15 +58,6 @@ def to_hetero(snapshot: Snapshot) -> HeteroData:
             if "at" in table.column_names:
                 data[edge].edge_time = torch.from_numpy(times_ms(table).copy())
     return data
-
-
-def times_ms(table: pa.Table) -> np.ndarray:
-    """(rows,) int64; the oldest possible time where none is stated."""
-    return pc.fill_null(pc.cast(table["at"], pa.int64()), np.iinfo(np.int64).min).to_numpy()
-
-
-def to_ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
 
 
 def product_features(snapshot: Snapshot) -> np.ndarray:

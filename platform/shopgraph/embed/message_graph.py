@@ -11,7 +11,8 @@ import scipy.sparse as sp
 import torch
 from torch_geometric.data import HeteroData
 
-WEEK_MS = 7 * 24 * 3600 * 1000
+from shopgraph.dataset.purchases import WEEK_MS, Purchases
+
 CATALOGUE_EDGES = (
     ("product", "made_by", "brand"),
     ("product", "written_by", "author"),
@@ -23,27 +24,6 @@ POSITION_DEGREE_POWER = 0.25
 """Power of a product's degree that divides its column before the singular vectors are taken; 0.5 would be symmetric.
 Chosen by the validation weeks of the Complete Journey among 0, .15, .25, .35 and .5."""
 POWER_ITERATIONS = 4
-
-
-@dataclass(frozen=True)
-class Purchases:
-    """Order lines as arrays of equal length; times in milliseconds since 1970 UTC."""
-
-    users: np.ndarray
-    products: np.ndarray
-    times: np.ndarray
-    user_count: int
-    product_count: int
-
-    @classmethod
-    def of(cls, data: HeteroData) -> Purchases:
-        edges = data["user", "purchased", "product"]
-        users, products = edges.edge_index.numpy()
-        return cls(users, products, edges.edge_time.numpy(), data["user"].num_nodes, data["product"].num_nodes)
-
-    def keys(self, chosen: np.ndarray) -> np.ndarray:
-        """Distinct (user, product) pairs of the chosen lines as user * products + product, ascending."""
-        return np.unique(self.users[chosen] * self.product_count + self.products[chosen])
 
 
 @dataclass(frozen=True)
@@ -124,11 +104,12 @@ def message_graph(
         aligned_to: an earlier graph whose axes the positions are turned to (orthogonal Procrustes; Schönemann 1966):
             singular vectors are known only up to rotation.
     """
-    past = purchases.times < moment_ms
-    known, weight = _weighted_pairs(purchases, past, moment_ms, half_life_weeks)
-    shape = (purchases.user_count, purchases.product_count)
-    buys = _normalised(known, weight, shape, product_power=0.5)
-    user_position, product_position = _positions(_normalised(known, weight, shape, POSITION_DEGREE_POWER), width, seed)
+    past = purchases.before(moment_ms)
+    known, weight = past.decayed(moment_ms, half_life_weeks)
+    weight = np.sqrt(weight)  # a habit counts more than a try, but not tenfold
+    buys = _normalised(known, weight, past.shape, product_power=0.5)
+    damped = _normalised(known, weight, past.shape, POSITION_DEGREE_POWER)
+    user_position, product_position = _positions(damped, width, seed)
     if aligned_to is not None:
         left, _, right = torch.linalg.svd(user_position.T @ aligned_to.user_position)
         user_position, product_position = user_position @ left @ right, product_position @ left @ right
@@ -139,7 +120,7 @@ def message_graph(
         describes=Adjacency.of(catalogue),
         user_position=_unit_rows(user_position),
         product_position=_shrunk(product_position, known % purchases.product_count),
-        popularity=_popularity(purchases, past, moment_ms, known, weight),
+        popularity=_popularity(past, moment_ms, known, weight),
         known=known,
     )
 
@@ -164,16 +145,6 @@ def _with_ancestors(block: sp.csr_array, data: HeteroData) -> sp.csr_array:
     while (step := sp.csr_array(step @ up)).nnz and total.nnz < block.nnz * 16:
         total = sp.csr_array(total + step)
     return total
-
-
-def _weighted_pairs(
-    purchases: Purchases, past: np.ndarray, moment_ms: int, half_life_weeks: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs with the root of their decayed purchase count: a habit counts more than a try, but not tenfold."""
-    keys = purchases.users[past] * purchases.product_count + purchases.products[past]
-    known, pair = np.unique(keys, return_inverse=True)
-    age_weeks = (moment_ms - purchases.times[past]) / WEEK_MS
-    return known, np.sqrt(np.bincount(pair, 0.5 ** (age_weeks / half_life_weeks), len(known)))
 
 
 def _normalised(known: np.ndarray, weight: np.ndarray, shape: tuple[int, int], product_power: float) -> sp.csr_array:
@@ -220,13 +191,10 @@ def _unit_rows(matrix: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(matrix, dim=1, eps=1e-9)
 
 
-def _popularity(
-    purchases: Purchases, past: np.ndarray, moment_ms: int, known: np.ndarray, weight: np.ndarray
-) -> torch.Tensor:
-    count = purchases.product_count
-    lately = past & (purchases.times >= moment_ms - 4 * WEEK_MS)
+def _popularity(past: Purchases, moment_ms: int, known: np.ndarray, weight: np.ndarray) -> torch.Tensor:
+    count = past.product_count
     columns: Sequence[np.ndarray] = (
-        np.bincount(purchases.keys(lately) % count, minlength=count),
+        past.since(moment_ms - 4 * WEEK_MS).buyers(),
         np.bincount(known % count, weight, count),
         np.bincount(known % count, minlength=count),
     )

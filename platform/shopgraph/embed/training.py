@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from shopgraph.dataset.hetero import to_hetero, to_ms
+from shopgraph.dataset.hetero import to_hetero
 from shopgraph.dataset.judging import judged_settings
+from shopgraph.dataset.purchases import WEEK_MS, Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.dataset.split import Holdout
 from shopgraph.embed.decoder import sampled_softmax, scores
 from shopgraph.embed.encoder import GraphSAGE
-from shopgraph.embed.message_graph import WEEK_MS, MessageGraph, Purchases, catalogue_matrix, message_graph
+from shopgraph.embed.message_graph import MessageGraph, catalogue_matrix, message_graph
 from shopgraph.embed.negatives import LaterPurchases
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.evaluation import evaluate
@@ -136,17 +137,16 @@ def cut_graphs(snapshot: Snapshot, config: GraphEmbeddingConfig, seed: int) -> t
     Raises:
         InputError: no cut has both purchases before it and new pairs after it.
     """
-    data = to_hetero(snapshot)
-    purchases, catalogue = Purchases.of(data), catalogue_matrix(data)
+    purchases, catalogue = Purchases.of(snapshot), catalogue_matrix(to_hetero(snapshot))
     end = to_ms(snapshot.before)
     build = _builder(purchases, catalogue, config, seed)
     cuts, previous = [], None
     for number in reversed(range(config.cuts)):
         moment = end - (config.supervision_weeks + number * config.cut_spacing_weeks) * WEEK_MS
-        past = purchases.times < moment
-        following = ~past & (purchases.times < moment + config.supervision_weeks * WEEK_MS)
-        later = np.setdiff1d(purchases.keys(following), purchases.keys(past), assume_unique=True)
-        if past.any() and len(later):
+        past = purchases.before(moment)
+        following = purchases.since(moment).before(moment + config.supervision_weeks * WEEK_MS)
+        later = np.setdiff1d(following.keys(), past.keys(), assume_unique=True)
+        if len(past) and len(later):
             previous = build(moment, previous)
             cuts.append(Cut(previous, LaterPurchases(previous.known, later, purchases.product_count)))
     if not cuts:

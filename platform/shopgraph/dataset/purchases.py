@@ -1,0 +1,86 @@
+"""Order lines as arrays, and the user-by-product matrices that learners make of them; all of it cut at a moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+
+from shopgraph.dataset.snapshot import Snapshot
+
+WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """Order lines as arrays of equal length; times in milliseconds since 1970 UTC."""
+
+    users: np.ndarray
+    products: np.ndarray
+    times: np.ndarray
+    user_count: int
+    product_count: int
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Purchases:
+        """The purchases of a snapshot, users and products numbered as in its tables."""
+        table = snapshot.relations["PURCHASED"]
+        counts = (snapshot.nodes[label].num_rows for label in ("User", "Product"))
+        return cls(table["start"].to_numpy(), table["end"].to_numpy(), times_ms(table), *counts)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.user_count, self.product_count
+
+    def chosen(self, lines: np.ndarray) -> Purchases:
+        """The lines of a bool mask or of row numbers; users and products keep their numbers."""
+        return Purchases(self.users[lines], self.products[lines], self.times[lines], *self.shape)
+
+    def before(self, moment_ms: int) -> Purchases:
+        return self.chosen(self.times < moment_ms)
+
+    def since(self, moment_ms: int) -> Purchases:
+        return self.chosen(self.times >= moment_ms)
+
+    def keys(self) -> np.ndarray:
+        """Distinct (user, product) pairs as user * products + product, ascending."""
+        return np.unique(self.users * self.product_count + self.products)
+
+    def binary(self) -> sp.csr_array:
+        """(users, products), float32: 1 where the user ever bought the product."""
+        return self.matrix(self.keys())
+
+    def matrix(self, keys: np.ndarray, values: np.ndarray | None = None) -> sp.csr_array:
+        """(users, products), float32: values, by default 1, at ascending keys."""
+        data = np.ones(len(keys), np.float32) if values is None else values.astype(np.float32)
+        return sp.csr_array((data, (keys // self.product_count, keys % self.product_count)), shape=self.shape)
+
+    def decayed(self, moment_ms: int, half_life_weeks: float) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct keys, ascending, and their purchases, each counting half as much every half-life before a moment.
+
+        Shapes:
+            returns: (pairs,) int64 and (pairs,) float64
+        """
+        keys, pair = np.unique(self.users * self.product_count + self.products, return_inverse=True)
+        age_weeks = (moment_ms - self.times) / WEEK_MS
+        return keys, np.bincount(pair, 0.5 ** (age_weeks / half_life_weeks), len(keys))
+
+    def buyers(self) -> np.ndarray:
+        """(products,) int64: distinct buyers of each product."""
+        return np.bincount(self.keys() % self.product_count, minlength=self.product_count)
+
+
+def times_ms(table: pa.Table) -> np.ndarray:
+    """(rows,) int64; the oldest possible time where none is stated."""
+    return pc.fill_null(pc.cast(table["at"], pa.int64()), np.iinfo(np.int64).min).to_numpy()
+
+
+def to_ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
