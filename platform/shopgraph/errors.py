@@ -27,3 +27,7 @@ class PublishError(ShopgraphError):
 
 class BusyError(ShopgraphError):
     """Another run holds the lock this one needs."""
+
+
+class ResourceError(ShopgraphError):
+    """The machine has too little of something (memory) for what was asked of it."""

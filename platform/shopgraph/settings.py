@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     torch_threads: int = 0
     """CPU threads of a training process; 0 leaves the choice to torch."""
     seed: int = 7
+    tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "tensorboard"
+    """Where a training's curve can be watched beside the panel."""
+    tracker_address: str | None = None
+    """A Weights & Biases or MLflow server; without one, files in the run's folder."""
 
     web_host: str = "127.0.0.1"
     web_port: int = 8080

@@ -114,7 +114,7 @@ class Training:
             epochs=judged.metrics["best_epoch"],
         )
         shown = {**judged.metrics, HELD_OUT_VERSION: version_id}
-        return self.registry.save("graph", snapshot.id, trained.vectors, trained.config, shown, trained.files).id
+        return trained.save(self.registry, shown).id
 
     def train_text(
         self,

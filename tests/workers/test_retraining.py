@@ -173,7 +173,7 @@ def test_the_graph_model_is_judged_on_held_out_weeks_and_refitted_on_all(
     settings: Settings, shop: Graph, jobs: Jobs, runs: RunLog, workers: psutil.Process
 ) -> None:
     registry = Registry(settings.models)
-    request = RetrainRequest(families=["graph"], config={"graph": {"cuts": 2, "loop": {"epochs": 3}}})
+    request = RetrainRequest(families=["graph"], config={"graph": {"cuts": {"count": 2}, "loop": {"epochs": 3}}})
     first = ended(runs, jobs.retrain(request))
     assert (first.status, first.error) == ("succeeded", None)
     assert first.summary["metrics"]["candidate.novel.users"] > 50

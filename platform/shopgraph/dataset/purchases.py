@@ -13,6 +13,8 @@ import scipy.sparse as sp
 from shopgraph.dataset.snapshot import Snapshot
 
 WEEK_MS = 7 * 24 * 3600 * 1000
+UNKNOWN_TIME = np.iinfo(np.int64).min
+"""Of a line without one: before every moment."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,15 @@ class Purchases:
     def decayed(self, moment_ms: int, half_life_weeks: float) -> tuple[np.ndarray, np.ndarray]:
         """Distinct keys, ascending, and their purchases, each counting half as much every half-life before a moment.
 
+        A line without a time is as old as the oldest that has one.
+
         Shapes:
             returns: (pairs,) int64 and (pairs,) float64
         """
         keys, pair = np.unique(self.users * self.product_count + self.products, return_inverse=True)
-        age_weeks = (moment_ms - self.times) / WEEK_MS
+        stated = self.times[self.times != UNKNOWN_TIME]
+        oldest = stated.min() if len(stated) else moment_ms
+        age_weeks = (moment_ms - np.maximum(self.times, oldest)) / WEEK_MS
         return keys, np.bincount(pair, 0.5 ** (age_weeks / half_life_weeks), len(keys))
 
     def buyers(self) -> np.ndarray:
@@ -79,7 +85,7 @@ class Purchases:
 
 def times_ms(table: pa.Table) -> np.ndarray:
     """(rows,) int64; the oldest possible time where none is stated."""
-    return pc.fill_null(pc.cast(table["at"], pa.int64()), np.iinfo(np.int64).min).to_numpy()
+    return pc.fill_null(pc.cast(table["at"], pa.int64()), UNKNOWN_TIME).to_numpy()
 
 
 def to_ms(moment: datetime) -> int:

@@ -1,9 +1,8 @@
-"""What the encoder may see at a moment: purchases before it, the catalogue, and features made of those alone."""
+"""What an encoder may see at a moment: behaviour before it, the catalogue, and features made of those alone."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,52 +10,30 @@ import scipy.sparse as sp
 import torch
 from torch_geometric.data import HeteroData
 
-from shopgraph.dataset.purchases import WEEK_MS, Purchases
+from shopgraph.dataset.hetero import NODE_KINDS, EdgeType, edge_type, to_hetero
+from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.embed.adjacency import Adjacency
+from shopgraph.embed.structure import activity, popularity, positions
+from shopgraph.schema import BEHAVIOUR, CATALOGUE
 
-CATALOGUE_EDGES = (
-    ("product", "made_by", "brand"),
-    ("product", "written_by", "author"),
-    ("product", "in_category", "category"),
-    ("product", "has_attribute", "attribute"),
-)
-OVERSAMPLING = 16
-POSITION_DEGREE_POWER = 0.25
-"""Power of a product's degree that divides its column before the singular vectors are taken; 0.5 would be symmetric.
-Chosen by the validation weeks of the Complete Journey among 0, .15, .25, .35 and .5."""
-POWER_ITERATIONS = 4
+CATALOGUE_EDGES = tuple(edge_type(name) for name in CATALOGUE if edge_type(name)[0] == "product")
+PURCHASED = edge_type("PURCHASED")
 
 
 @dataclass(frozen=True)
-class Adjacency:
-    """A sparse matrix with its transpose, so that its product has a cheap backward pass.
+class GraphShape:
+    """What the parameters of an encoder depend on.
 
-    One sparse product over a whole relation takes a tenth of the time of gathering and scattering messages.
+    Shapes:
+        sizes: nodes of each kind
+        widths: columns of each kind's own features, 0 where it has none
+        relations: edge types, in a fixed order, reverse ones included
     """
 
-    matrix: torch.Tensor
-    transposed: torch.Tensor
-
-    @classmethod
-    def of(cls, matrix: sp.csr_array) -> Adjacency:
-        return cls(_to_torch(matrix), _to_torch(sp.csr_array(matrix.T)))
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """(rows, columns) @ (columns, width) -> (rows, width)."""
-        return _SparseProduct.apply(self.matrix, self.transposed, x)
-
-    def to(self, device: str) -> Adjacency:
-        return Adjacency(self.matrix.to(device), self.transposed.to(device))
-
-
-class _SparseProduct(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, matrix, transposed, x):
-        ctx.transposed = transposed
-        return matrix @ x
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return None, None, ctx.transposed @ gradient.contiguous()
+    sizes: dict[str, int]
+    widths: dict[str, int]
+    relations: tuple[EdgeType, ...]
 
 
 @dataclass(frozen=True)
@@ -64,77 +41,143 @@ class MessageGraph:
     """Everything an encoder's forward pass takes; made of nothing that happened at or after its moment.
 
     Shapes:
-        buys: (users, products), each purchase weighted by age and degree; its transpose carries messages back
-        describes: (products, catalogue nodes), rows sum to 1 (to 0 where nothing is stated)
-        user_position, product_position: (users, width), (products, width), singular vectors of the same purchases,
-            popular products damped less
-        popularity: (products, 3), standardised logs of buyers lately, decayed purchases, buyers ever
+        relations[(source, name, target)]: edges carrying messages from source to target; of behaviour, one edge a pair,
+            weighted by the root of its events, each counting half as much every half-life
+        features[kind]: (nodes, columns), float32, standardised, 0 where nothing is stated
+        position["user"], position["product"]: (nodes, width)
+        pooled[kind]: (nodes, width), mean position of the products that a brand, author, category, attribute describes
+        popularity: (products, POPULARITY_FEATURES); activity: (users, ACTIVITY_FEATURES)
         known: ascending keys of the pairs bought before the moment
     """
 
-    buys: Adjacency
-    bought_by: Adjacency
-    describes: Adjacency
-    user_position: torch.Tensor
-    product_position: torch.Tensor
+    relations: dict[EdgeType, Adjacency]
+    features: dict[str, torch.Tensor]
+    position: dict[str, torch.Tensor]
+    pooled: dict[str, torch.Tensor]
     popularity: torch.Tensor
+    activity: torch.Tensor
+    sizes: dict[str, int]
     known: np.ndarray
 
+    @property
+    def shape(self) -> GraphShape:
+        widths = {kind: self.features[kind].shape[1] if kind in self.features else 0 for kind in self.sizes}
+        return GraphShape(self.sizes, widths, tuple(self.relations))
+
+    def towards(self, rows: Mapping[str, torch.Tensor]) -> dict[EdgeType, Adjacency]:
+        """The relations into some rows of some kinds."""
+        return {edge: relation.towards(rows[edge[2]]) for edge, relation in self.relations.items() if edge[2] in rows}
+
     def to(self, device: str) -> MessageGraph:
-        moved = {
-            name: getattr(self, name).to(device)
-            for name in ("buys", "bought_by", "describes", "user_position", "product_position", "popularity")
-        }
-        return MessageGraph(known=self.known, **moved)
+        return MessageGraph(
+            {edge: adjacency.to(device) for edge, adjacency in self.relations.items()},
+            {kind: x.to(device) for kind, x in self.features.items()},
+            {kind: x.to(device) for kind, x in self.position.items()},
+            {kind: x.to(device) for kind, x in self.pooled.items()},
+            self.popularity.to(device),
+            self.activity.to(device),
+            self.sizes,
+            self.known,
+        )
 
 
-def message_graph(
-    purchases: Purchases,
-    catalogue: sp.csr_array,
-    moment_ms: int,
-    width: int,
-    half_life_weeks: float,
-    seed: int,
-    aligned_to: MessageGraph | None = None,
-) -> MessageGraph:
-    """Build the graph as it was before a moment.
+class MessageGraphs:
+    """Builds the graph of a snapshot as it was before any moment.
 
     Args:
-        catalogue: (products, catalogue nodes), see `catalogue_matrix`.
-        aligned_to: an earlier graph whose axes the positions are turned to (orthogonal Procrustes; Schönemann 1966):
-            singular vectors are known only up to rotation.
+        width: columns of the positions.
+        half_life_weeks: age at which an event weighs half.
+        text: (products, columns), vectors of a frozen language model, joined to the products' features.
     """
-    past = purchases.before(moment_ms)
-    known, weight = past.decayed(moment_ms, half_life_weeks)
-    weight = np.sqrt(weight)  # a habit counts more than a try, but not tenfold
-    buys = _normalised(known, weight, past.shape, product_power=0.5)
-    damped = _normalised(known, weight, past.shape, POSITION_DEGREE_POWER)
-    user_position, product_position = _positions(damped, width, seed)
-    if aligned_to is not None:
-        left, _, right = torch.linalg.svd(user_position.T @ aligned_to.user_position)
-        user_position, product_position = user_position @ left @ right, product_position @ left @ right
-    forward = Adjacency.of(buys)
-    return MessageGraph(
-        buys=forward,
-        bought_by=Adjacency(forward.transposed, forward.matrix),
-        describes=Adjacency.of(catalogue),
-        user_position=_unit_rows(user_position),
-        product_position=_shrunk(product_position, known % purchases.product_count),
-        popularity=_popularity(past, moment_ms, known, weight),
-        known=known,
-    )
+
+    def __init__(
+        self, snapshot: Snapshot, width: int, half_life_weeks: float, seed: int, text: np.ndarray | None = None
+    ) -> None:
+        data = to_hetero(snapshot)
+        self.purchases, self.end_ms = Purchases.of(snapshot), to_ms(snapshot.before)
+        self._width, self._half_life_weeks, self._seed = width, half_life_weeks, seed
+        self._sizes = {kind: data[kind].num_nodes for kind in NODE_KINDS.values()}
+        self._features = {kind: data[kind].x for kind in ("user", "product") if data[kind].x.shape[1]}
+        if text is not None:
+            self._features["product"] = torch.cat([data["product"].x, torch.from_numpy(text)], dim=1)
+        self._catalogue = _catalogue_relations(data)
+        self._behaviour = {
+            edge_type(name): _events(data, edge_type(name)) for name in BEHAVIOUR if snapshot.relations[name].num_rows
+        }
+
+    def before(self, moment_ms: int, aligned_to: MessageGraph | None = None) -> MessageGraph:
+        """The graph at a moment; `aligned_to` is an earlier one whose axes its positions are turned to."""
+        return self._built(self.purchases.before(moment_ms), moment_ms, None, aligned_to)
+
+    def without(self, keys: np.ndarray) -> MessageGraph:
+        """The whole graph less some purchased pairs (ascending keys), with nothing that is made of those pairs."""
+        bought = self.purchases.users * self.purchases.product_count + self.purchases.products
+        return self._built(self.purchases.chosen(~np.isin(bought, keys)), self.end_ms, keys, None)
+
+    def _built(
+        self, past: Purchases, moment_ms: int, excluded: np.ndarray | None, aligned_to: MessageGraph | None
+    ) -> MessageGraph:
+        known, weight = self._weights(past, moment_ms)
+        axes = None if aligned_to is None else aligned_to.position["user"]
+        placed = positions(known, weight, past.shape, self._width, self._seed, axes)
+        described = {
+            edge[2]: relation.mean(placed.product)
+            for edge, relation in self._catalogue.items()
+            if edge in CATALOGUE_EDGES
+        }
+        return MessageGraph(
+            relations=self._relations(moment_ms, excluded),
+            pooled=described,
+            features=self._features,
+            position={"user": placed.user, "product": placed.product},
+            popularity=popularity(past, moment_ms),
+            activity=activity(past, moment_ms),
+            sizes=self._sizes,
+            known=known,
+        )
+
+    def _relations(self, moment_ms: int, excluded: np.ndarray | None) -> dict[EdgeType, Adjacency]:
+        found: dict[EdgeType, Adjacency] = {}
+        for edge, events in self._behaviour.items():
+            keys, weight = self._weights(events.before(moment_ms), moment_ms)
+            if edge == PURCHASED and excluded is not None:
+                kept = ~np.isin(keys, excluded)
+                keys, weight = keys[kept], weight[kept]
+            found |= both_ways(edge, events.matrix(keys, weight))
+        return found | self._catalogue
+
+    def _weights(self, events: Purchases, moment_ms: int) -> tuple[np.ndarray, np.ndarray]:
+        keys, count = events.decayed(moment_ms, self._half_life_weeks)
+        return keys, np.sqrt(count)  # a habit counts more than a try, but not tenfold
+
+
+def both_ways(edge: EdgeType, matrix: sp.csr_array) -> dict[EdgeType, Adjacency]:
+    """An edge type and its reverse, of a (sources, targets) matrix of weights."""
+    source, name, target = edge
+    backward = Adjacency.of(matrix)
+    return {edge: backward.reversed(), (target, f"rev_{name}", source): backward}
 
 
 def catalogue_matrix(data: HeteroData) -> sp.csr_array:
     """(products, brands + authors + categories with their ancestors + attributes), rows averaged."""
-    blocks = []
-    for edge in CATALOGUE_EDGES:
-        index = data[edge].edge_index.numpy()
-        shape = (data["product"].num_nodes, data[edge[2]].num_nodes)
-        block = sp.csr_array((np.ones(index.shape[1], dtype=np.float32), (index[0], index[1])), shape=shape)
-        blocks.append(_with_ancestors(block, data) if edge[2] == "category" else block)
-    whole = sp.csr_array(sp.hstack(blocks))
+    whole = sp.csr_array(sp.hstack([_stated(data, edge) for edge in CATALOGUE_EDGES]))
     return sp.csr_array(sp.diags_array(1.0 / np.maximum(whole.sum(axis=1), 1.0)) @ whole).astype(np.float32)
+
+
+def _catalogue_relations(data: HeteroData) -> dict[EdgeType, Adjacency]:
+    found: dict[EdgeType, Adjacency] = {}
+    for edge in CATALOGUE_EDGES:
+        if data[edge].edge_index.shape[1]:
+            found |= both_ways(edge, _stated(data, edge))
+    return found
+
+
+def _stated(data: HeteroData, edge: EdgeType) -> sp.csr_array:
+    """(products, nodes of the kind), 1 where stated; a product is in its category's ancestors too."""
+    index = data[edge].edge_index.numpy()
+    shape = (data["product"].num_nodes, data[edge[2]].num_nodes)
+    block = sp.csr_array((np.ones(index.shape[1], dtype=np.float32), (index[0], index[1])), shape=shape)
+    return _with_ancestors(block, data) if edge[2] == "category" else block
 
 
 def _with_ancestors(block: sp.csr_array, data: HeteroData) -> sp.csr_array:
@@ -147,65 +190,6 @@ def _with_ancestors(block: sp.csr_array, data: HeteroData) -> sp.csr_array:
     return total
 
 
-def _normalised(known: np.ndarray, weight: np.ndarray, shape: tuple[int, int], product_power: float) -> sp.csr_array:
-    """D^-1/2 A D^-power, users on the left; 0.5 is the symmetric normalisation of Kipf and Welling (2017)."""
-    users, products = known // shape[1], known % shape[1]
-    user_degree = np.bincount(users, weight, shape[0])[users]
-    product_degree = np.bincount(products, weight, shape[1])[products]
-    values = weight / (user_degree**0.5 * product_degree**product_power)
-    return sp.csr_array((values.astype(np.float32), (users, products)), shape=shape)
-
-
-def _positions(buys: sp.csr_array, width: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Left and right singular vectors of the `width` largest singular values, zero-padded on a small graph.
-
-    Source: Halko, Martinsson and Tropp, Finding structure with randomness (2011).
-    """
-    random, transposed = np.random.default_rng(seed), sp.csr_array(buys.T)
-    size = min(width + OVERSAMPLING, *buys.shape)
-    basis = random.normal(size=(buys.shape[0], size)).astype(np.float32)
-    for _ in range(POWER_ITERATIONS):
-        basis = np.linalg.qr(buys @ (transposed @ basis))[0].astype(np.float32)
-    projected = transposed @ basis
-    turn, values, _ = np.linalg.svd(projected.T @ projected)
-    kept = min(width, size)
-    scale = np.maximum(values[:kept], 1e-6) ** 0.25
-    left, right = (basis @ turn)[:, :kept] * scale, (projected @ turn)[:, :kept] / scale
-    return _padded(left, width), _padded(right, width)
-
-
-def _padded(side: np.ndarray, width: int) -> torch.Tensor:
-    return torch.from_numpy(np.pad(side, ((0, 0), (0, width - side.shape[1]))).astype(np.float32))
-
-
-SHRINKAGE_BUYERS = 5.0
-
-
-def _shrunk(position: torch.Tensor, products: np.ndarray) -> torch.Tensor:
-    """Directions whose length grows with the number of buyers up to 1: few buyers tell little about a product."""
-    buyers = torch.from_numpy(np.bincount(products, minlength=len(position)).astype(np.float32))
-    return _unit_rows(position) * (buyers / SHRINKAGE_BUYERS).clamp(max=1.0)[:, None]
-
-
-def _unit_rows(matrix: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.normalize(matrix, dim=1, eps=1e-9)
-
-
-def _popularity(past: Purchases, moment_ms: int, known: np.ndarray, weight: np.ndarray) -> torch.Tensor:
-    count = past.product_count
-    columns: Sequence[np.ndarray] = (
-        past.since(moment_ms - 4 * WEEK_MS).buyers(),
-        np.bincount(known % count, weight, count),
-        np.bincount(known % count, minlength=count),
-    )
-    logs = np.log1p(np.stack(columns, axis=1))
-    return torch.from_numpy(((logs - logs.mean(axis=0)) / np.maximum(logs.std(axis=0), 1e-6)).astype(np.float32))
-
-
-def _to_torch(matrix: sp.csr_array) -> torch.Tensor:
-    matrix.sort_indices()
-    rows, columns = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
-    values = torch.from_numpy(matrix.data.astype(np.float32))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
-        return torch.sparse_csr_tensor(rows, columns, values, matrix.shape, check_invariants=False)
+def _events(data: HeteroData, edge: EdgeType) -> Purchases:
+    source, target = data[edge].edge_index.numpy()
+    return Purchases(source, target, data[edge].edge_time.numpy(), data[edge[0]].num_nodes, data[edge[2]].num_nodes)

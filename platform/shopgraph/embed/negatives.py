@@ -1,11 +1,33 @@
-"""Which products a user's later purchases are told apart from, and how likely each was to be drawn."""
+"""Which products a user's purchases are told apart from, and how likely each was to be drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 import torch
+
+from shopgraph.errors import ConfigurationError
+
+SOURCES = ("uniform", "popularity", "in_batch")
+POPULARITY_POWER = 0.75
+"""Of a product's share of the positives (Mikolov et al., Distributed representations of words and phrases, 2013)."""
+
+
+@dataclass(frozen=True)
+class NegativesConfig:
+    """Where negatives come from. The batch's own positives are always among them."""
+
+    source: str = "uniform"
+    """uniform, popularity (by the share of positives to the power .75) or in_batch (nothing is drawn)."""
+    count: int = 2_000
+    """Products drawn into the pool of a batch."""
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise ConfigurationError(f"negatives {self.source!r}: choose from {', '.join(SOURCES)}")
 
 
 @dataclass(frozen=True)
@@ -14,56 +36,108 @@ class Batch:
 
     Shapes:
         users: (b,), row numbers
-        pool: (m,), distinct product numbers: the batch's positives and uniform draws
-        positives: (b, p), columns of the pool
+        pool: (m,), distinct product numbers: the batch's positives and the draws
+        row, column: (n,), positives as rows of `users` and columns of `pool`
+        weight: (n,), sums to 1, the same for each user whatever they bought
         log_inclusion: (m,), log probability that the pool holds the product
-        excluded: (2, e), pairs (row of the batch, column of the pool) that are no negatives: bought before or later
+        excluded: (2, e), pairs (row, column) that are no negatives: bought before or positive
     """
 
     users: torch.Tensor
     pool: torch.Tensor
-    positives: torch.Tensor
+    row: torch.Tensor
+    column: torch.Tensor
+    weight: torch.Tensor
     log_inclusion: torch.Tensor
     excluded: torch.Tensor
 
-    def to(self, device: str) -> Batch:
+    def to(self, device: str | torch.device) -> Batch:
         return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
-class LaterPurchases:
-    """Supervision of one cut: pairs first bought after it, never part of its message graph.
+class Supervision:
+    """The positives of one message graph, none of which it holds.
 
     Args:
-        known: ascending keys of the pairs bought before the cut.
-        later: ascending keys bought in the weeks after it, those of `known` taken out.
+        known: ascending keys of the pairs that the message graph holds.
+        positives: ascending keys of the pairs to be predicted, none of them in `known`.
+        candidates: ascending rows of the products that negatives are drawn from.
     """
 
-    def __init__(self, known: np.ndarray, later: np.ndarray, product_count: int) -> None:
-        self.keys = later
-        self._product_count = product_count
-        self._excluded = np.union1d(known, later)
-        self.users, self._counts = np.unique(later // product_count, return_counts=True)
+    def __init__(
+        self, known: np.ndarray, positives: np.ndarray, shape: tuple[int, int], candidates: np.ndarray
+    ) -> None:
+        self.keys, self._candidates = positives, candidates
+        self._width = shape[1]
+        excluded = np.union1d(known, positives)
+        self._excluded = sp.csr_array(
+            (np.ones(len(excluded), np.int8), (excluded // shape[1], excluded % shape[1])), shape=shape
+        )
+        self.users, self._counts = np.unique(positives // shape[1], return_counts=True)
         self._starts = np.concatenate([[0], np.cumsum(self._counts)[:-1]])
-        self._share = np.bincount(later % product_count, minlength=product_count) / max(1, len(later))
+        self._share = np.bincount(positives % shape[1], minlength=shape[1]) / max(1, len(positives))
 
-    def draw(self, positives_per_user: int, negatives: int, random: np.random.Generator) -> Batch:
-        """Positives for every user, each user counting the same whatever they bought."""
-        offsets = (random.random((len(self.users), positives_per_user)) * self._counts[:, None]).astype(np.int64)
-        chosen = self.keys[self._starts[:, None] + offsets] % self._product_count
-        drawn = random.integers(0, self._product_count, negatives)
-        pool = np.unique(np.concatenate([chosen.ravel(), drawn]))
-        expected = self._share[pool] * chosen.size + negatives / self._product_count
+    def batches(
+        self, users: int, positives_per_user: int | None, negatives: NegativesConfig, random: np.random.Generator
+    ) -> Iterator[Batch]:
+        """Every user with positives once, in random order.
+
+        Args:
+            users: of a batch.
+            positives_per_user: drawn with replacement; None takes each pair once.
+        """
+        order = random.permutation(len(self.users))
+        for first in range(0, len(order), users):
+            yield self._batch(np.sort(order[first : first + users]), positives_per_user, negatives, random)
+
+    def _batch(
+        self,
+        chosen: np.ndarray,
+        positives_per_user: int | None,
+        negatives: NegativesConfig,
+        random: np.random.Generator,
+    ) -> Batch:
+        row, position = self._positions(chosen, positives_per_user, random)
+        product = self.keys[position] % self._width
+        pool, log_inclusion = self._pool(product, negatives, random)
+        sizes = np.bincount(row, minlength=len(chosen))
+        barred = self._excluded[self.users[chosen]][:, pool].tocoo()
         return Batch(
-            users=torch.from_numpy(self.users),
+            users=torch.from_numpy(self.users[chosen]),
             pool=torch.from_numpy(pool),
-            positives=torch.from_numpy(np.searchsorted(pool, chosen)),
-            log_inclusion=torch.from_numpy(np.log(-np.expm1(-expected)).astype(np.float32)),
-            excluded=torch.from_numpy(self._excluded_in(pool)),
+            row=torch.from_numpy(row),
+            column=torch.from_numpy(np.searchsorted(pool, product)),
+            weight=torch.from_numpy((1.0 / (sizes[row] * len(chosen))).astype(np.float32)),
+            log_inclusion=torch.from_numpy(log_inclusion),
+            excluded=torch.from_numpy(np.stack(barred.coords).astype(np.int64)),
         )
 
-    def _excluded_in(self, pool: np.ndarray) -> np.ndarray:
-        users, products = self._excluded // self._product_count, self._excluded % self._product_count
-        row, column = np.searchsorted(self.users, users), np.searchsorted(pool, products)
-        row, column = np.minimum(row, len(self.users) - 1), np.minimum(column, len(pool) - 1)
-        found = (self.users[row] == users) & (pool[column] == products)
-        return np.stack([row[found], column[found]])
+    def _positions(
+        self, chosen: np.ndarray, positives_per_user: int | None, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the batch and positions in `keys` of its positives."""
+        counts, starts = self._counts[chosen], self._starts[chosen]
+        if positives_per_user is None:
+            row = np.repeat(np.arange(len(chosen)), counts)
+            within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+            return row, starts[row] + within
+        row = np.repeat(np.arange(len(chosen)), positives_per_user)
+        return row, starts[row] + (random.random(len(row)) * counts[row]).astype(np.int64)
+
+    def _pool(
+        self, product: np.ndarray, negatives: NegativesConfig, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct products, and the log of 1 - exp(-expected draws): the chance to be in the pool at all."""
+        expected = self._share * len(product)
+        if negatives.source == "uniform":
+            drawn = self._candidates[random.integers(0, len(self._candidates), negatives.count)]
+            expected[self._candidates] += negatives.count / len(self._candidates)
+        elif negatives.source == "popularity":
+            share = self._share[self._candidates] ** POPULARITY_POWER
+            share /= share.sum()
+            drawn = random.choice(self._candidates, negatives.count, p=share)
+            expected[self._candidates] += negatives.count * share
+        else:
+            drawn = self._candidates[:0]
+        pool = np.unique(np.concatenate([product, drawn]))
+        return pool, np.log(-np.expm1(-expected[pool])).astype(np.float32)

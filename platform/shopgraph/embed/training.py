@@ -1,10 +1,11 @@
-"""Trains the graph embedding by link prediction on later purchases, from graphs cut at several moments."""
+"""Trains a graph encoder by link prediction on purchases that its message graphs do not hold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,61 +13,66 @@ import numpy as np
 import torch
 from torch import nn
 
-from shopgraph.dataset.hetero import to_hetero
 from shopgraph.dataset.judging import judged_settings
-from shopgraph.dataset.purchases import WEEK_MS, Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.dataset.split import Holdout
-from shopgraph.embed.decoder import sampled_softmax, scores
-from shopgraph.embed.encoder import GraphSAGE
-from shopgraph.embed.message_graph import MessageGraph, catalogue_matrix, message_graph
-from shopgraph.embed.negatives import LaterPurchases
+from shopgraph.embed.cuts import Cut, CutsConfig, cut_graphs
+from shopgraph.embed.encoder import POLES
+from shopgraph.embed.encoders import build_encoder
+from shopgraph.embed.loss import LOSSES, scores
+from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
+from shopgraph.embed.negatives import Batch, NegativesConfig
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.evaluation import evaluate
-from shopgraph.learning.loop import LoopConfig, Outcome, fit
-from shopgraph.learning.optimiser import OptimiserConfig, build_optimiser, take_step
+from shopgraph.learning.adversarial import AdversarialConfig, Perturbation, adversarial_loss
+from shopgraph.learning.checkpoint import Outcome
+from shopgraph.learning.loop import LoopConfig, fit
+from shopgraph.learning.optimiser import OptimiserConfig
+from shopgraph.learning.tracker import UNTRACKED, Tracker
 from shopgraph.learning.trained import TrainedEmbedding
+from shopgraph.learning.updater import Updater
 from shopgraph.registry import Vectors
 from shopgraph.schema import FAMILIES
 from shopgraph.tracking import Progress, silent
 
 MODEL_FILE = "model.pt"
+STEP = "graph embedding"
 
 
 @dataclass(frozen=True)
 class GraphEmbeddingConfig:
     """What the encoder is and how it is trained."""
 
+    encoder: str = "graphsage"
+    """gcn, graphsage, gat, hgt or lightgcn."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the encoder's own config, see its file."""
     dimension: int = FAMILIES["graph"].dimension
     half_life_weeks: float = 20.0
-    """Age at which a purchase weighs half in the message graph."""
-    cuts: int = 5
-    """Moments the graph is cut at; the weeks after each are its supervision."""
-    cut_spacing_weeks: int = 4
-    supervision_weeks: int = 4
-    """Weeks after a cut whose new pairs are to be predicted."""
-    steps_per_cut: int = 2
-    """Optimiser steps on each cut in an epoch."""
-    positives_per_user: int = 6
-    negatives: int = 2_000
-    """Products drawn uniformly into the pool of negatives at each step."""
-    temperature: float = 0.1
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
+    """Age at which an event weighs half in the message graph."""
+    cuts: CutsConfig = field(default_factory=CutsConfig)
+    loss: str = "approx_ndcg"
+    """bpr, sampled_softmax or approx_ndcg."""
+    negatives: NegativesConfig = field(default_factory=NegativesConfig)
+    users_per_batch: int = 600
+    positives_per_user: int | None = 6
+    """Drawn for each user of a batch; null takes every pair once an epoch."""
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(learning_rate=0.01, clip_norm=1.0, schedule="cosine", warmup_share=0.1)
+    )
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=10))
 
     def __post_init__(self) -> None:
         """A config read back from a card has plain dicts for its parts."""
-        for name, kind in (("optimiser", OptimiserConfig), ("loop", LoopConfig)):
+        parts = {"cuts": CutsConfig, "negatives": NegativesConfig, "adversarial": AdversarialConfig}
+        for name, kind in {**parts, "optimiser": OptimiserConfig, "loop": LoopConfig}.items():
             if isinstance(getattr(self, name), Mapping):
                 object.__setattr__(self, name, kind(**getattr(self, name)))
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A message graph and the later purchases it is to predict; they share no pair."""
-
-    graph: MessageGraph
-    later: LaterPurchases
+        if self.loss not in LOSSES:
+            raise ConfigurationError(f"loss {self.loss!r}: choose from {', '.join(LOSSES)}")
+        if self.dimension <= POLES:
+            raise ConfigurationError(f"dimension {self.dimension}: at least {POLES + 1}")
 
 
 def train_graph_embedding(
@@ -78,36 +84,42 @@ def train_graph_embedding(
     folder: Path,
     progress: Progress = silent,
     epochs: int | None = None,
+    text: np.ndarray | None = None,
+    tracker: Tracker = UNTRACKED,
 ) -> TrainedEmbedding:
     """Train on a snapshot; with a holdout stop by its novel NDCG@20, without one train for `epochs` (a refit).
 
+    Args:
+        text: (products, columns), vectors of a frozen language model as features of products.
+
     Returns:
-        vectors of every product and user of the snapshot, (n, 64), float32, unit length.
+        vectors of every product and user of the snapshot, (n, dimension), float32, unit length.
 
     Raises:
-        InputError: no purchases, a single user, or too short a history to cut.
+        InputError: no purchases, a single user, a feature that is not a finite number, or too short a history to cut.
         ConfigurationError: neither a holdout nor a number of epochs, or a device that is not there.
     """
     if holdout is None and epochs is None:
         raise ConfigurationError("training needs a holdout to stop by, or the number of epochs to train for")
     require_device(device)
     require_purchases(snapshot)
-    torch.manual_seed(seed)
-    progress("graph embedding", 0, config.loop.epochs, "cutting the graph by time")
-    cuts, whole = cut_graphs(snapshot, config, seed)
-    cuts, whole = [Cut(cut.graph.to(device), cut.later) for cut in cuts], whole.to(device)
-    model = GraphSAGE(config.dimension, whole.describes.matrix.shape[1]).to(device)
-    optimiser = build_optimiser(model, config.optimiser)
-    loop = config.loop if epochs is None else LoopConfig(epochs, config.loop.patience, config.loop.metric)
+    progress(STEP, 0, config.loop.epochs, "cutting the graph")
+    graphs = MessageGraphs(snapshot, config.dimension - POLES, config.half_life_weeks, seed, text)
+    cuts, whole = cut_graphs(graphs, config.cuts, seed)
+    cuts, whole = [Cut(cut.graph.to(device), cut.supervision) for cut in cuts], whole.to(device)
+    model = build_encoder(config.encoder, config.options, whole.shape, config.dimension, seed).to(device)
+    updater = Updater(model, config.optimiser, config.loop.epochs * steps_per_epoch(cuts, config))
     outcome = fit(
         model,
-        optimiser,
-        lambda epoch: _train_epoch(model, optimiser, cuts, config, seed, epoch, device),
+        updater,
+        partial(train_epoch, model, updater, cuts, config, seed),
         _judge(model, whole, snapshot, holdout) if holdout is not None else None,
-        loop,
+        config.loop if epochs is None else replace(config.loop, epochs=epochs),
         folder,
         {"snapshot": snapshot.id, "config": asdict(config), "seed": seed, "refit": holdout is None},
         progress,
+        title=STEP,
+        tracker=tracker,
     )
     return _trained(model, whole, snapshot, config, outcome, folder)
 
@@ -129,58 +141,52 @@ def require_purchases(snapshot: Snapshot) -> None:
         raise InputError(f"snapshot {snapshot.id} has purchases of a single user: there is nobody to learn from")
 
 
-def cut_graphs(snapshot: Snapshot, config: GraphEmbeddingConfig, seed: int) -> tuple[list[Cut], MessageGraph]:
-    """Graphs cut at earlier moments, each with the pairs first bought in the weeks after it, and the whole graph.
-
-    Each graph is turned to the axes of the one before it, so that nothing earlier knows of the later.
-
-    Raises:
-        InputError: no cut has both purchases before it and new pairs after it.
-    """
-    purchases, catalogue = Purchases.of(snapshot), catalogue_matrix(to_hetero(snapshot))
-    end = to_ms(snapshot.before)
-    build = _builder(purchases, catalogue, config, seed)
-    cuts, previous = [], None
-    for number in reversed(range(config.cuts)):
-        moment = end - (config.supervision_weeks + number * config.cut_spacing_weeks) * WEEK_MS
-        past = purchases.before(moment)
-        following = purchases.since(moment).before(moment + config.supervision_weeks * WEEK_MS)
-        later = np.setdiff1d(following.keys(), past.keys(), assume_unique=True)
-        if len(past) and len(later):
-            previous = build(moment, previous)
-            cuts.append(Cut(previous, LaterPurchases(previous.known, later, purchases.product_count)))
-    if not cuts:
-        weeks = config.supervision_weeks
-        raise InputError(f"snapshot {snapshot.id}: no new pairs in its last {weeks} weeks with purchases before them")
-    return cuts, build(end, previous)
+def steps_per_epoch(cuts: list[Cut], config: GraphEmbeddingConfig) -> int:
+    batches = sum(math.ceil(len(cut.supervision.users) / config.users_per_batch) for cut in cuts)
+    return math.ceil(batches / config.optimiser.accumulate)
 
 
-def _builder(
-    purchases: Purchases, catalogue: Any, config: GraphEmbeddingConfig, seed: int
-) -> Callable[[int, MessageGraph | None], MessageGraph]:
-    width, half_life = config.dimension - 1, config.half_life_weeks
-    return lambda moment, previous: message_graph(purchases, catalogue, moment, width, half_life, seed, previous)
-
-
-def _train_epoch(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    cuts: list[Cut],
-    config: GraphEmbeddingConfig,
-    seed: int,
-    epoch: int,
-    device: str,
+def train_epoch(
+    model: nn.Module, updater: Updater, cuts: list[Cut], config: GraphEmbeddingConfig, seed: int, epoch: int
 ) -> float:
+    """One pass over the users of every cut, batches of all cuts in random order; the mean loss."""
     random = np.random.default_rng([seed, epoch])
-    order = random.permutation(np.repeat(np.arange(len(cuts)), config.steps_per_cut))
+    noise = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    batches = [
+        cut.supervision.batches(config.users_per_batch, config.positives_per_user, config.negatives, random)
+        for cut in cuts
+    ]
+    sizes = [math.ceil(len(cut.supervision.users) / config.users_per_batch) for cut in cuts]
     losses = []
-    for number in order:
-        batch = cuts[number].later.draw(config.positives_per_user, config.negatives, random).to(device)
-        users, products = model(cuts[number].graph)
-        logits = scores(users[batch.users], products[batch.pool]) / config.temperature
-        loss = sampled_softmax(logits, batch.positives, batch.log_inclusion, batch.excluded)
-        losses.append(take_step(loss, model, optimiser, config.optimiser.clip_norm))
+    model.train()
+    for number in random.permutation(np.repeat(np.arange(len(cuts)), sizes)):
+        batch, graph = next(batches[number]), cuts[number].graph
+        losses.append(updater.backward(batch_loss(model, updater, graph, batch, config, noise)))
+    updater.flush()
     return math.fsum(losses) / len(losses)
+
+
+def batch_loss(
+    model: nn.Module,
+    updater: Updater,
+    graph: MessageGraph,
+    batch: Batch,
+    config: GraphEmbeddingConfig,
+    noise: torch.Generator,
+) -> torch.Tensor:
+    """The loss of one batch, under adversarial perturbation of the vectors that are ranked by where that is asked."""
+    batch = batch.to(graph.popularity.device)
+    with updater.autocast():
+        found = model(graph, {"user": batch.users, "product": batch.pool})
+    scale: torch.Tensor = model.scale  # type: ignore[assignment]
+    users, products = found["user"].float(), found["product"].float()
+
+    def loss_of(shaken: Perturbation) -> torch.Tensor:
+        shifted = users + shaken.get("user", 0.0), products + shaken.get("product", 0.0)
+        logits = scores(*shifted) * scale
+        return LOSSES[config.loss](logits, batch.row, batch.column, batch.weight, batch.log_inclusion, batch.excluded)
+
+    return adversarial_loss(loss_of, {"user": users, "product": products}, config.adversarial, noise)
 
 
 def _judge(
@@ -191,19 +197,18 @@ def _judge(
         raise InputError("nobody bought anything new in the held-out weeks: choose a longer holdout")
 
     def judge() -> dict[str, float]:
-        users, products = _encode(model, whole)
-        found = evaluate(lambda rows: users[rows] @ products.T, novel)
-        return {f"novel.{name}": value for name, value in found.means().items()}
+        found = encode(model, whole)
+        figures = evaluate(lambda rows: found["user"][rows] @ found["product"].T, novel)
+        return {f"novel.{name}": value for name, value in figures.means().items()}
 
     return judge
 
 
 @torch.no_grad()
-def _encode(model: nn.Module, graph: MessageGraph) -> tuple[np.ndarray, np.ndarray]:
+def encode(model: nn.Module, graph: MessageGraph) -> dict[str, np.ndarray]:
+    """The vectors of every kind of node: (nodes, dimension), float32."""
     model.eval()
-    users, products = model(graph)
-    model.train()
-    return users.cpu().numpy(), products.cpu().numpy()
+    return {kind: rows.cpu().numpy() for kind, rows in model(graph).items()}
 
 
 def _trained(
@@ -214,13 +219,13 @@ def _trained(
     outcome: Outcome,
     folder: Path,
 ) -> TrainedEmbedding:
-    users, products = _encode(model, whole)
+    found = encode(model, whole)
     torch.save(model.state_dict(), folder / MODEL_FILE)
     best = outcome.curve[outcome.best_epoch - 1]
     return TrainedEmbedding(
         family="graph",
         snapshot_id=snapshot.id,
-        vectors={"Product": Vectors(snapshot.ids("Product"), products), "User": Vectors(snapshot.ids("User"), users)},
+        vectors={label: Vectors(snapshot.ids(label), found[label.lower()]) for label in ("Product", "User")},
         config=asdict(config),
         metrics={"loss": best.loss, **best.metrics},
         best_epoch=outcome.best_epoch,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from shopgraph.errors import InputError
+from shopgraph.errors import ConfigurationError, InputError, ShopgraphError
+from shopgraph.learning.checkpoint import CHECKPOINT, Checkpoint, Outcome, Stateful
+from shopgraph.learning.distributed import ALONE, Replica, from_first, mean_of, synchronise
+from shopgraph.learning.exhaustion import memory_explained
+from shopgraph.learning.tracker import UNTRACKED, Tracker
 from shopgraph.learning.trained import EpochRecord
 from shopgraph.tracking import Progress, silent
-
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -30,58 +34,88 @@ class LoopConfig:
     """The figure of the holdout that decides; higher is better."""
 
 
-@dataclass
-class Outcome:
-    """Where a run stands; what its checkpoint holds beside the parameters."""
-
-    curve: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int = 0
-    best_value: float = float("-inf")
-    best_state: dict[str, torch.Tensor] = field(default_factory=dict)
-
-    @property
-    def epoch(self) -> int:
-        return len(self.curve)
+Judge = Callable[[], Mapping[str, float]]
 
 
 def fit(
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Stateful,
     train_epoch: Callable[[int], float],
-    judge: Callable[[], Mapping[str, float]] | None,
+    judge: Judge | None,
     config: LoopConfig,
     folder: Path,
     identity: Mapping[str, Any],
     progress: Progress = silent,
+    title: str = "training",
+    tracker: Tracker = UNTRACKED,
+    replica: Replica = ALONE,
 ) -> Outcome:
     """Train until the holdout's figure stops rising, and leave the model with the best epoch's parameters.
 
+    A run that is killed, interrupted or short of memory leaves the checkpoint of its last whole epoch.
+
     Args:
+        optimiser: an `Updater`, or an optimiser without a schedule; its state goes into the checkpoint.
         train_epoch: given the epoch's number (from 1), trains it and returns its mean loss; its randomness must follow
             from that number alone, so that a resumed run repeats the curve.
-        judge: figures of the holdout; None trains for all the epochs (a refit).
-        folder: keeps the checkpoint.
+        judge: figures of the holdout; None trains for all the epochs (a refit). Of several replicas the first alone
+            judges and tells the others, so that all stop at the same epoch.
+        folder: keeps the checkpoint; with several replicas, one that all of them see.
         identity: what the run is of (snapshot, config, seed); a checkpoint of anything else is refused.
+        title: what progress calls this step.
+        tracker: is told each epoch's figures; of several replicas the first alone writes.
 
     Raises:
-        InputError: the folder holds the checkpoint of another run.
+        InputError: the folder holds the checkpoint of another run, or replicas see different folders.
+        ConfigurationError: the holdout's figures lack the one that decides.
+        FloatingPointError: the deciding figure is no number.
+        ResourceError: the memory does not suffice.
+        ServiceError: another replica or the tracker's server is gone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    outcome = _resume(model, optimiser, folder / CHECKPOINT, identity)
-    while outcome.epoch < config.epochs and not (judge and _stale(outcome, config)):
-        epoch, started = outcome.epoch + 1, time.perf_counter()
-        progress("graph embedding", epoch - 1, config.epochs, _said(outcome, config))
-        loss = train_epoch(epoch)
-        figures = dict(judge()) if judge else {}
-        outcome.curve.append(EpochRecord(epoch, loss, figures, round(time.perf_counter() - started, 3)))
-        value = figures[config.metric] if judge else float(epoch)
-        if value > outcome.best_value:
-            outcome.best_epoch, outcome.best_value = epoch, value
-            outcome.best_state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        _keep(model, optimiser, outcome, folder / CHECKPOINT, identity)
-    progress("graph embedding", config.epochs, config.epochs, _said(outcome, config))
+    checkpoint = Checkpoint(folder / CHECKPOINT, identity, model, optimiser)
+    outcome = checkpoint.resume()
+    _agree(outcome, folder, replica)
+    synchronise(model, replica)
+    if not replica.first:
+        progress, tracker = silent, UNTRACKED
+    with _tracked(tracker, outcome, identity):
+        while outcome.epoch < config.epochs and not (judge and _stale(outcome, config)):
+            progress(title, outcome.epoch, config.epochs, _said(outcome, config))
+            with memory_explained(checkpoint.path, outcome.epoch):
+                record = _epoch(outcome.epoch + 1, train_epoch, judge, replica)
+                _note(record, outcome, model, config if judge else None)
+            if replica.first:
+                checkpoint.keep(outcome)
+            tracker.log(record.epoch, {"loss": record.loss, **record.metrics, "seconds": record.seconds})
+        progress(title, config.epochs, config.epochs, _said(outcome, config))
     model.load_state_dict(outcome.best_state)
     return outcome
+
+
+def _epoch(number: int, train_epoch: Callable[[int], float], judge: Judge | None, replica: Replica) -> EpochRecord:
+    """Train and judge one epoch; every replica gets the same record."""
+    started = time.perf_counter()
+    loss = mean_of(train_epoch(number), replica)
+    figures = from_first(lambda: dict(judge()), replica) if judge else {}
+    return EpochRecord(number, loss, figures, round(time.perf_counter() - started, 3))
+
+
+def _note(record: EpochRecord, outcome: Outcome, model: nn.Module, config: LoopConfig | None) -> None:
+    """Add an epoch to the outcome, with the parameters of the best; without a config the latest is the best."""
+    value = float(record.epoch) if config is None else _deciding(record, config.metric)
+    if value > outcome.best_value:
+        outcome.best_epoch, outcome.best_value = record.epoch, value
+        outcome.best_state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    outcome.curve.append(record)
+
+
+def _deciding(record: EpochRecord, metric: str) -> float:
+    if metric not in record.metrics:
+        raise ConfigurationError(f"loop.metric={metric}: the holdout's figures are {', '.join(sorted(record.metrics))}")
+    if not math.isfinite(record.metrics[metric]):
+        raise FloatingPointError(f"{metric} became {record.metrics[metric]} in epoch {record.epoch}")
+    return record.metrics[metric]
 
 
 def _stale(outcome: Outcome, config: LoopConfig) -> bool:
@@ -95,31 +129,28 @@ def _said(outcome: Outcome, config: LoopConfig) -> str:
     return f"loss {outcome.curve[-1].loss:.3f}{best}"
 
 
-def _keep(
-    model: nn.Module, optimiser: torch.optim.Optimizer, outcome: Outcome, path: Path, identity: Mapping[str, Any]
-) -> None:
-    draft = path.with_suffix(".draft")
-    stored = {
-        "identity": dict(identity),
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "curve": [asdict(record) for record in outcome.curve],
-        "best": (outcome.best_epoch, outcome.best_value, outcome.best_state),
-    }
-    torch.save(stored, draft)
-    draft.replace(path)
-
-
-def _resume(model: nn.Module, optimiser: torch.optim.Optimizer, path: Path, identity: Mapping[str, Any]) -> Outcome:
-    if not path.exists():
-        return Outcome()
-    stored = torch.load(path, weights_only=True)
-    wrong = sorted(name for name in identity if stored["identity"].get(name) != identity[name])
-    if wrong:
+def _agree(outcome: Outcome, folder: Path, replica: Replica) -> None:
+    first = from_first(lambda: outcome.epoch, replica)
+    if first != outcome.epoch:
         raise InputError(
-            f"{path} is the checkpoint of a run with another {', '.join(wrong)}: move it away to start anew"
+            f"process {replica.rank} finds epoch {outcome.epoch} in {folder}, the first process epoch {first}: "
+            "give all of them one folder that they share"
         )
-    model.load_state_dict(stored["model"])
-    optimiser.load_state_dict(stored["optimiser"])
-    best_epoch, best_value, best_state = stored["best"]
-    return Outcome([EpochRecord(**record) for record in stored["curve"]], best_epoch, best_value, best_state)
+
+
+@contextmanager
+def _tracked(tracker: Tracker, outcome: Outcome, identity: Mapping[str, Any]) -> Iterator[None]:
+    kind = type(tracker).__name__
+    outcome.tracked_as[kind] = tracker.start(identity, outcome.tracked_as.get(kind))
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(ShopgraphError):  # what ended the training says more
+            tracker.finish(False, _best(outcome))
+        raise
+    tracker.finish(True, _best(outcome))
+
+
+def _best(outcome: Outcome) -> dict[str, float]:
+    record = outcome.curve[outcome.best_epoch - 1] if outcome.curve else None
+    return {"epoch": record.epoch, "loss": record.loss, **record.metrics} if record else {}

@@ -126,6 +126,9 @@ def train_text_embedding(
         best_epoch=len(curve),
         curves=curve,
         files={MODEL: work / MODEL, PROJECTION: work / PROJECTION},
+        curve_unit="step",
+        seeds=(seed,),
+        device=str(device),
     )
 
 

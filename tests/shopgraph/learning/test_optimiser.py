@@ -44,6 +44,37 @@ def test_a_loss_that_is_no_number_updates_nothing() -> None:
     assert model.w.item() == 3.0
 
 
-def test_an_unknown_optimiser_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="adamw, sgd"):
-        build_optimiser(Square(), OptimiserConfig("adam"))
+def test_a_gradient_that_is_no_number_updates_nothing() -> None:
+    """The loss is 0, its gradient infinite: the root of w - 3 at w = 3."""
+    model = Square()
+    optimiser = build_optimiser(model, OptimiserConfig("sgd", 0.1))
+    with pytest.raises(FloatingPointError, match="gradient"):
+        take_step((model.w - 3.0).sqrt().sum(), model, optimiser, 1.0)
+    assert model.w.item() == 3.0
+
+
+def test_momentum_keeps_a_share_of_the_last_move() -> None:
+    """3 - 0.1 * 6 = 2.4; the next move is 0.5 * 6 + 4.8 = 7.8 times 0.1."""
+    model = Square()
+    optimiser = build_optimiser(model, OptimiserConfig("sgd", 0.1, momentum=0.5))
+    take_step(model(), model, optimiser, 100.0)
+    take_step(model(), model, optimiser, 100.0)
+    assert model.w.item() == pytest.approx(1.62)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "adam"}, "adamw, sgd"),
+        ({"schedule": "linear"}, "constant, cosine"),
+        ({"precision": "fp16"}, "float32, bf16"),
+        ({"accumulate": 0}, "at least 1"),
+        ({"momentum": 0.9}, "0 with adamw"),
+        ({"name": "sgd", "momentum": 1.0}, "below 1"),
+        ({"learning_rate": 0.0}, "above 0"),
+        ({"warmup_share": 1.5}, "from 0 to 1"),
+    ],
+)
+def test_what_is_out_of_range_is_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        OptimiserConfig(**wrong)

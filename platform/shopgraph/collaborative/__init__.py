@@ -1,0 +1,1 @@
+"""Collaborative filters: recommenders that read who bought what and need no training of a network."""

@@ -1,0 +1,79 @@
+"""Losses against hand arithmetic."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from shopgraph.embed.loss import LOSSES, approx_ndcg, bpr, sampled_softmax, scores
+
+NOTHING = torch.zeros(3)
+NONE = torch.zeros((2, 0), dtype=torch.int64)
+
+
+def one(value: int) -> torch.Tensor:
+    return torch.tensor([value])
+
+
+def test_scores_are_inner_products() -> None:
+    assert scores(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]])).tolist() == [[11.0, 2.0]]
+
+
+def test_sampled_softmax_corrects_for_sampling() -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.5]])
+    log_inclusion = torch.log(torch.tensor([1.0, 0.5, 0.25]))
+    loss = sampled_softmax(logits, one(0), one(0), torch.ones(1), log_inclusion, torch.tensor([[0], [0]]))
+    others = math.exp(1.0) / 0.5 + math.exp(0.5) / 0.25
+    assert float(loss) == pytest.approx(math.log(math.exp(2.0) + others) - 2.0)
+
+
+def test_sampled_softmax_weighs_positives() -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, 0.0]])
+    row, column = torch.tensor([0, 1]), torch.tensor([0, 1])
+    excluded = torch.tensor([[0, 1], [0, 1]])
+    loss = sampled_softmax(logits, row, column, torch.tensor([0.25, 0.75]), NOTHING, excluded)
+    first = math.log(math.exp(2) + math.exp(1) + 1) - 2
+    second = math.log(math.exp(3) + 2) - 3
+    assert float(loss) == pytest.approx(0.25 * first + 0.75 * second)
+
+
+def test_bpr_is_the_log_odds_of_one_pair() -> None:
+    loss = bpr(torch.tensor([[2.0, 0.5, -1.0]]), one(0), one(0), torch.ones(1), NOTHING, NONE)
+    assert float(loss) == pytest.approx(math.log(1 + math.exp(-(2.0 - 0.5))))
+
+
+def test_approx_ndcg_estimates_the_rank_from_the_pool() -> None:
+    logits = torch.tensor([[1.0, 2.0, 0.0]])
+    log_inclusion = torch.log(torch.tensor([1.0, 0.5, 0.1]))
+    loss = approx_ndcg(logits, one(0), one(0), torch.ones(1), log_inclusion, torch.tensor([[0], [0]]))
+    sigmoid = lambda value: 1 / (1 + math.exp(-value / 0.5))  # noqa: E731
+    rank = 1 + sigmoid(1.0) / 0.5 + sigmoid(-1.0) / 0.1
+    assert float(loss) == pytest.approx(-1 / math.log2(1 + rank))
+
+
+def test_approx_ndcg_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(5, 40, generator=generator)
+    row, column = torch.arange(20) % 5, torch.arange(20) * 2
+    arguments = (logits, row, column, torch.full((20,), 0.05), torch.zeros(40), NONE)
+    whole = approx_ndcg(*arguments)
+    monkeypatch.setattr("shopgraph.embed.loss.BLOCK_ELEMENTS", 3 * 40)
+    assert float(approx_ndcg(*arguments)) == pytest.approx(float(whole))
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_an_excluded_product_is_no_negative(name: str) -> None:
+    excluded = torch.tensor([[0, 0], [0, 1]])
+    arguments = (one(0), one(0), torch.ones(1), NOTHING, excluded)
+    low = LOSSES[name](torch.tensor([[0.0, -50.0, 0.0]]), *arguments)
+    high = LOSSES[name](torch.tensor([[0.0, 50.0, 0.0]]), *arguments)
+    assert float(low) == float(high)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_a_higher_positive_lowers_the_loss(name: str) -> None:
+    arguments = (one(0), one(0), torch.ones(1), NOTHING, torch.tensor([[0], [0]]))
+    low = LOSSES[name](torch.tensor([[0.0, 0.5, 0.2]]), *arguments)
+    assert float(LOSSES[name](torch.tensor([[1.0, 0.5, 0.2]]), *arguments)) < float(low)
