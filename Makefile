@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test check format lock bench bench-demo pictures clean
+.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy pictures clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -58,11 +58,14 @@ lock: .venv/bin/uv ## Resolve the Python packages anew into requirements.lock
 	@$(BIN)/uv pip compile --upgrade --universal --generate-hashes --python-version 3.11 --all-extras \
 	  --custom-compile-command "make lock" --quiet pyproject.toml -o requirements.lock
 
-bench: bench-demo ## Run every benchmark and write BENCHMARKS.md
+bench: bench-demo bench-accuracy ## Run every benchmark and write BENCHMARKS.md
 	@$(BIN)/python tests/bench/report.py
 
 bench-demo: setup ## Time, memory and accuracy of the demo, rates of import, ingest, export, recommendation and pages
 	@$(BIN)/python tests/bench/demo.py
+
+bench-accuracy: .venv/.installed ## Peers, encoders and the learned fusion on the accuracy protocol (BENCH="--only ease" runs some)
+	@$(BIN)/python tests/bench/accuracy.py $(or $(BENCH),--fresh)
 
 pictures: setup browser ## Take the README's pictures from the demo's panel
 	@SHOPGRAPH_HOME=$(DEMO_HOME) $(BIN)/python tests/browser/pictures.py

@@ -1,0 +1,176 @@
+"""`make bench-accuracy`: peers, our encoders and the learned fusion on one protocol, each in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from accuracy_model import CHOSEN
+from machine import OUTPUT, PeakMemory, write
+from rich.console import Console
+from rich.table import Table
+from shop_year import prepare
+
+from shopgraph.evaluation import paired_bootstrap
+
+FOLDER = OUTPUT / "accuracy"
+SETTINGS = ("all", "novel", "cold")
+METRICS = ("recall", "ndcg", "mrr", "coverage")
+SEED = 7
+MODEL_TIMEOUT_SECONDS = 2400
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in one setting of the test weeks.
+
+    Shapes:
+        ndcg: (judged users,)
+    """
+
+    model: str
+    kind: str
+    setting: str
+    means: dict[str, float]
+    validation: float
+    ndcg: np.ndarray
+    timed: dict[str, float]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--only", nargs="*", help="models to run (again); the others' last results are shown beside")
+    options.add_argument("--fresh", action="store_true", help="forget what earlier runs left")
+    asked = options.parse_args()
+    if asked.fresh:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+    started = time.perf_counter()
+    year = FOLDER / "year"
+    prepare(year)
+    for kind, name in jobs():
+        if asked.only is None or name in asked.only:
+            run(year, kind, name)
+    rows = list(read(year / "results"))
+    figures = {**keys(rows), "accuracy.total_s": time.perf_counter() - started}
+    tables = {f"{setting}, weeks 49-53": list(lines(rows, setting)) for setting in SETTINGS}
+    path = write("accuracy", figures, tables)
+    show(tables, path)
+
+
+def jobs() -> Iterator[tuple[str, str]]:
+    yield from (("peer", name) for name in CHOSEN["peers"])
+    yield from (("encoder", name) for name in CHOSEN["encoders"])
+    yield from (("fused", setting) for setting in CHOSEN["ranker"])
+
+
+def run(year: Path, kind: str, name: str) -> None:
+    print(f"{kind} {name}", flush=True)
+    model = subprocess.Popen([sys.executable, Path(__file__).with_name("accuracy_model.py"), year, kind, name])
+    with PeakMemory(model.pid) as memory:
+        status = model.wait(timeout=MODEL_TIMEOUT_SECONDS)
+    if status != 0:
+        raise SystemExit(f"{kind} {name} ended with status {status}")
+    names = [name] if kind != "fused" else [f"ours-{name}", f"ours_without_graph-{name}"]
+    for each in names:
+        path = year / "results" / f"{each}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"peak_gib": memory.peak_bytes / 2**30}, indent=2))
+
+
+def read(results: Path) -> Iterator[Row]:
+    for kind, name in jobs():
+        for model in [name] if kind != "fused" else [f"ours-{name}", f"ours_without_graph-{name}"]:
+            if not (results / f"{model}.npz").exists():
+                continue
+            arrays = np.load(results / f"{model}.npz")
+            timed = json.loads((results / f"{model}.json").read_text())
+            for setting in SETTINGS:
+                if f"test.{setting}.ndcg" in arrays:
+                    means = {metric: float(arrays[f"test.{setting}.{metric}"].mean()) for metric in METRICS}
+                    validation = float(arrays[f"validation.{setting}.ndcg"].mean())
+                    ndcg = arrays[f"test.{setting}.ndcg"]
+                    yield Row(model.partition("-")[0], kind, setting, means, validation, ndcg, timed)
+
+
+def best(rows: list[Row], setting: str, kind: str) -> Row | None:
+    """The model of a kind that the validation weeks prefer."""
+    return max((r for r in rows if r.setting == setting and r.kind == kind), key=lambda r: r.validation, default=None)
+
+
+def strongest_peer(rows: list[Row], setting: str) -> Row | None:
+    """The peer with the highest figure in the test weeks themselves: no choice of ours may make the bar lower."""
+    peers = (row for row in rows if row.setting == setting and row.kind == "peer")
+    return max(peers, key=lambda row: row.means["ndcg"], default=None)
+
+
+def keys(rows: list[Row]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for row in rows:
+        figures |= {f"{row.setting}.{metric}@20.{row.model}": value for metric, value in row.means.items()}
+        figures[f"train_s.{row.model}"] = row.timed["train_s"]
+        figures[f"users_per_s.{row.model}"] = row.timed["users_per_s"]
+        figures[f"peak_gib.{row.model}"] = row.timed["peak_gib"]
+    for setting in SETTINGS:
+        peer, alone = strongest_peer(rows, setting), best(rows, setting, "encoder")
+        if peer is None:
+            continue
+        figures |= {f"{setting}.{metric}@20.best_peer": value for metric, value in peer.means.items()}
+        fused = {row.model: row for row in rows if row.kind == "fused" and row.setting == setting}
+        against = {"ours": fused.get("ours"), "encoder_alone": alone}
+        if alone is not None:
+            figures |= {f"{setting}.{metric}@20.encoder_alone": value for metric, value in alone.means.items()}
+        for name, row in against.items():
+            if row is not None:
+                figures |= interval(f"{setting}.ndcg@20.{name}_over_best_peer", row, peer)
+        if len(fused) == 2:
+            figures |= interval(
+                f"{setting}.ndcg@20.ours_over_without_graph", fused["ours"], fused["ours_without_graph"]
+            )
+    return figures
+
+
+def interval(key: str, ours: Row, theirs: Row) -> dict[str, float]:
+    """The gain as a share of what is compared with, and the 95 % interval of the difference."""
+    compared = paired_bootstrap(ours.ndcg, theirs.ndcg, SEED)
+    gain = ours.means["ndcg"] / theirs.means["ndcg"] - 1
+    return {f"{key}.gain": gain, f"{key}.low": compared.low, f"{key}.high": compared.high}
+
+
+def lines(rows: list[Row], setting: str) -> Iterator[dict[str, object]]:
+    peer = strongest_peer(rows, setting)
+    for row in sorted((row for row in rows if row.setting == setting), key=lambda row: -row.means["ndcg"]):
+        compared = paired_bootstrap(row.ndcg, peer.ndcg, SEED) if peer is not None and row is not peer else None
+        yield {
+            "model": row.model,
+            "Recall@20": round(row.means["recall"], 4),
+            "NDCG@20": round(row.means["ndcg"], 4),
+            "MRR": round(row.means["mrr"], 4),
+            "coverage@20": round(row.means["coverage"], 4),
+            "to the best peer": f"{compared.low:+.4f} to {compared.high:+.4f}" if compared else "",
+            "NDCG@20, weeks 45-48": round(row.validation, 4),
+            "train s": round(row.timed["train_s"], 1),
+            "users/s": round(row.timed["users_per_s"]),
+            "peak GiB": round(row.timed["peak_gib"], 1),
+        }
+
+
+def show(tables: dict[str, list[dict[str, object]]], path: Path) -> None:
+    console = Console(width=160)
+    for title, rows in tables.items():
+        if rows:
+            table = Table(*rows[0], title=title)
+            for row in rows:
+                table.add_row(*(str(value) for value in row.values()))
+            console.print(table)
+    console.print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""One model of `make bench-accuracy` in a process of its own, so that its memory is its own.
+
+    python accuracy_model.py FOLDER peer NAME | encoder NAME | fused SETTING | fused_without_graph SETTING
+
+writes FOLDER/results/NAME.npz: figures of each judged user; NAME.json: seconds and rates.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from shop_year import WINDOWS, ShopYear, open_year
+
+from shopgraph.collaborative.peers import PEERS, fit_peer
+from shopgraph.dataset.hetero import to_hetero
+from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.embed.message_graph import catalogue_matrix
+from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.evaluation import Figures, Scorer, evaluate, figures
+from shopgraph.learning.trained import TrainedEmbedding
+from shopgraph.ranking.candidates import find_candidates
+from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
+from shopgraph.ranking.facets import Facet, facets_of
+from shopgraph.ranking.folds import FoldConfig, make_folds
+from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
+from shopgraph.ranking.past import Lines
+from shopgraph.wiring_training import configured
+
+CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())
+SEED = 7
+WARM_COLD = ("all", "novel", "cold")
+GRAPH_GROUPS = ("graph", "attribute")
+
+
+def main() -> None:
+    folder, kind, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    year = open_year(folder)
+    if kind == "peer":
+        peer(year, name, folder)
+    elif kind == "encoder":
+        encoder(year, name, folder)
+    else:
+        fused(year, name, folder)
+
+
+def peer(year: ShopYear, name: str, folder: Path) -> None:
+    """Fit a peer once a setting, with the configuration chosen for it there."""
+    purchases, moment = Purchases.of(year.learned), to_ms(year.learned.before)
+    catalogue = catalogue_matrix(to_hetero(year.learned))
+    found, timed = {}, {}
+    fitted: dict[str, tuple[Scorer, float]] = {}
+    for setting, options in CHOSEN["peers"][name].items():
+        key = json.dumps(options, sort_keys=True)
+        if key not in fitted:
+            started = time.perf_counter()
+            config = configured(PEERS[name].config(), options)
+            fitted[key] = fit_peer(name, purchases, moment, catalogue, config, SEED), time.perf_counter() - started
+        score, seconds = fitted[key]
+        timed["train_s"] = max(timed.get("train_s", 0.0), seconds)
+        found |= judged(year, {setting: score}, timed)
+    keep(folder, name, found, timed)
+
+
+def encoder(year: ShopYear, name: str, folder: Path) -> None:
+    """Train an encoder, stopping by the validation weeks, and rank by its vectors alone."""
+    started = time.perf_counter()
+    trained = trained_encoder(name, year.learned, year, folder / "training" / name)
+    timed = {
+        "train_s": time.perf_counter() - started,
+        "epoch_s": float(np.median([record.seconds for record in trained.curves])),
+        "best_epoch": trained.best_epoch,
+    }
+    score = by_vectors(trained)
+    settings = ("all", "novel") if name == "lightgcn" else WARM_COLD
+    found = judged(year, dict.fromkeys(settings, score), timed)
+    keep(folder, name, found, timed)
+    np.savez(folder / "results" / f"{name}-vectors.npz", **{k: v.matrix for k, v in trained.vectors.items()})
+
+
+def trained_encoder(
+    name: str, snapshot: Snapshot, year: ShopYear | None, folder: Path, epochs: int | None = None
+) -> TrainedEmbedding:
+    config = configured(GraphEmbeddingConfig(), CHOSEN["encoders"][name])
+    holdout = year.holdouts["validation"] if year else None
+    return train_graph_embedding(snapshot, config, holdout, "cpu", SEED, folder, told, epochs)
+
+
+def by_vectors(trained: TrainedEmbedding) -> Scorer:
+    users, products = trained.vectors["User"].matrix, trained.vectors["Product"].matrix
+    return lambda rows: users[rows] @ products.T
+
+
+def judged(year: ShopYear, scores: Mapping[str, Scorer], timed: dict[str, float]) -> dict[str, Figures]:
+    """Figures by window and setting; the rate is that of the full ranking of the test weeks."""
+    found = {}
+    for window in WINDOWS:
+        settings = year.settings(window)
+        for setting, score in scores.items():
+            started = time.perf_counter()
+            found[f"{window}.{setting}"] = evaluate(score, settings[setting])
+            timed["users_per_s"] = len(settings[setting].users) / (time.perf_counter() - started)
+    return found
+
+
+def keep(folder: Path, name: str, found: Mapping[str, Figures], timed: Mapping[str, Any]) -> None:
+    results = folder / "results"
+    results.mkdir(exist_ok=True)
+    arrays = {
+        f"{place}.{metric}": getattr(item, metric)
+        for place, item in found.items()
+        for metric in ("users", "recall", "ndcg", "mrr", "coverage")
+    }
+    np.savez(results / f"{name}.npz", **arrays)
+    (results / f"{name}.json").write_text(json.dumps(timed, indent=2))
+    for place, item in found.items():
+        means = item.means()
+        print(f"  {name:24} {place:18} NDCG@20 {means['ndcg@20']:.4f}  Recall@20 {means['recall@20']:.4f}", flush=True)
+
+
+def told(step: str, done: int, total: int, message: str = "") -> None:
+    print(f"  {step} {done}/{total} {message}", flush=True)
+
+
+def fused(year: ShopYear, setting: str, folder: Path) -> None:
+    """Train the ranker of a setting on inner folds, with and without what the graph gives it, and read the test once.
+
+    Every source of a fold is fitted on what happened before the fold's moment; weeks 45 to 48 choose the rounds.
+    """
+    started = time.perf_counter()
+    chosen = CHOSEN["ranker"][setting]
+    config = configured(LambdaMartConfig(), chosen.get("trees", {}))
+    sample = SampleConfig(**chosen.get("sample", {}))
+    folds = make_folds(to_ms(year.learned.before), FoldConfig())
+    shop = Shop(year, chosen["sources"], folder)
+    rows = [
+        shop.examples(fold.moment_ms, fold.settings(shop.purchases)[setting], sample, seed=number)
+        for number, fold in enumerate(folds)
+    ]
+    end = to_ms(year.learned.before)
+    windows = {window: year.settings(window)[setting] for window in WINDOWS}
+    asked = {window: shop.examples(end, windows[window]) for window in WINDOWS}
+    for name, groups in (("ours", ()), ("ours_without_graph", GRAPH_GROUPS)):
+        kept = [part.without_groups(*groups) for part in rows]
+        cut = {window: asked[window].without_groups(*groups) for window in WINDOWS}
+        ranker = train(kept, config, (cut["validation"], windows["validation"]), SEED, threads=2)
+        timed = {"train_s": time.perf_counter() - started, "rounds": ranker.rounds}
+        if name == "ours":
+            timed["importance"] = ranker.importance()
+        found = {
+            f"{window}.{setting}": timed_ranking(ranker, cut[window], windows[window], timed) for window in WINDOWS
+        }
+        keep(folder, f"{name}-{setting}", found, timed)
+
+
+def timed_ranking(ranker: Ranker, examples: Examples, setting: Any, timed: dict[str, Any]) -> Figures:
+    started = time.perf_counter()
+    found = figures(ranker.rank(examples), setting)
+    timed["users_per_s"] = len(setting.users) / (time.perf_counter() - started)
+    return found
+
+
+class Shop:
+    """Sources and rows at any moment, each source fitted on what happened before it."""
+
+    def __init__(self, year: ShopYear, sources: list[str], folder: Path) -> None:
+        self.purchases, self._sources, self._folder = Purchases.of(year.learned), sources, folder
+        self._snapshot, self._lines = year.learned, Lines.of(year.learned)
+        self._facets: tuple[Facet, ...] = facets_of(year.learned)
+        self._catalogue = catalogue_matrix(to_hetero(year.learned))
+        self._fitted: dict[int, dict[str, Scorer]] = {}
+
+    def examples(self, moment_ms: int, setting: Any, sample: SampleConfig | None = None, seed: int = 0) -> Examples:
+        candidates = find_candidates(setting, self._scorers(moment_ms))
+        return make_examples(candidates, setting, self._lines, self._facets, moment_ms, sample, seed)
+
+    def _scorers(self, moment_ms: int) -> dict[str, Scorer]:
+        if moment_ms not in self._fitted:
+            found = {
+                name: fit_peer(name, self.purchases, moment_ms, self._catalogue, seed=SEED)
+                for name in self._sources
+                if name in PEERS
+            }
+            self._fitted[moment_ms] = found | {"graph": self._graph(moment_ms)}
+        return self._fitted[moment_ms]
+
+    def _graph(self, moment_ms: int) -> Scorer:
+        """Vectors of an encoder that was trained on the weeks before a moment alone, for the epochs chosen once."""
+        kept = self._folder / "folds" / f"{CHOSEN['fused_encoder']}-{moment_ms}.npz"
+        if not kept.exists():
+            cut = self._snapshot.until(datetime.fromtimestamp(moment_ms / 1000, UTC))
+            epochs = CHOSEN["fused_epochs"]
+            trained = trained_encoder(CHOSEN["fused_encoder"], cut, None, kept.with_suffix(""), epochs)
+            np.savez(kept, users=trained.vectors["User"].matrix, products=trained.vectors["Product"].matrix)
+        stored = np.load(kept)
+        users, products = stored["users"], stored["products"]
+        return lambda rows: users[rows] @ products.T
+
+
+if __name__ == "__main__":
+    main()
