@@ -27,6 +27,8 @@ from shopgraph.wiring_serving import open_graph
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from shopgraph.learning.tracker import Tracker
+
 Config = TypeVar("Config", bound="DataclassInstance")
 
 HELD_OUT_VERSION = "held_out_version"
@@ -90,7 +92,14 @@ class Training:
         snapshot = self.snapshot(snapshot_id)
         config = configured(GraphEmbeddingConfig(), overrides or {})
         trained = train_graph_embedding(
-            snapshot, config, Holdout.read(holdout), self._device(), self.settings.seed, folder, progress
+            snapshot,
+            config,
+            Holdout.read(holdout),
+            self._device(),
+            self.settings.seed,
+            folder,
+            progress,
+            tracker=self._tracker(folder),
         )
         return trained.save(self.registry).id
 
@@ -112,6 +121,7 @@ class Training:
             folder,
             progress,
             epochs=judged.metrics["best_epoch"],
+            tracker=self._tracker(folder),
         )
         shown = {**judged.metrics, HELD_OUT_VERSION: version_id}
         return trained.save(self.registry, shown).id
@@ -191,6 +201,11 @@ class Training:
             return newcomer_encoder(self.registry.path(version_id), snapshot, self._device())(ids)
 
         return encode
+
+    def _tracker(self, folder: Path) -> Tracker:
+        from shopgraph.learning.tracker import open_tracker
+
+        return open_tracker(self.settings.tracker, folder, self.settings.tracker_address)
 
     def _device(self) -> str:
         """The device models train on, its threads capped where the settings say so."""

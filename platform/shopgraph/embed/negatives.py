@@ -51,6 +51,20 @@ class Batch:
     log_inclusion: torch.Tensor
     excluded: torch.Tensor
 
+    def share(self, first: int, last: int) -> Batch:
+        """The users of some rows with their positives, against the whole pool; weights sum to 1 again."""
+        mine = (self.row >= first) & (self.row < last)
+        barred = (self.excluded[0] >= first) & (self.excluded[0] < last)
+        return Batch(
+            users=self.users[first:last],
+            pool=self.pool,
+            row=self.row[mine] - first,
+            column=self.column[mine],
+            weight=self.weight[mine] * len(self.users) / (last - first),
+            log_inclusion=self.log_inclusion,
+            excluded=self.excluded[:, barred] - torch.tensor([[first], [0]]),
+        )
+
     def to(self, device: str | torch.device) -> Batch:
         return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 

@@ -26,6 +26,7 @@ from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.evaluation import evaluate
 from shopgraph.learning.adversarial import AdversarialConfig, Perturbation, adversarial_loss
 from shopgraph.learning.checkpoint import Outcome
+from shopgraph.learning.distributed import ALONE, Replica, mean_of, share
 from shopgraph.learning.loop import LoopConfig, fit
 from shopgraph.learning.optimiser import OptimiserConfig
 from shopgraph.learning.tracker import UNTRACKED, Tracker
@@ -86,11 +87,14 @@ def train_graph_embedding(
     epochs: int | None = None,
     text: np.ndarray | None = None,
     tracker: Tracker = UNTRACKED,
+    replica: Replica = ALONE,
 ) -> TrainedEmbedding:
     """Train on a snapshot; with a holdout stop by its novel NDCG@20, without one train for `epochs` (a refit).
 
     Args:
         text: (products, columns), vectors of a frozen language model as features of products.
+        replica: one of several processes (torchrun) that share each batch's users; all are to be given the same
+            snapshot, config, seed and folder, and take the steps that a single process would.
 
     Returns:
         vectors of every product and user of the snapshot, (n, dimension), float32, unit length.
@@ -108,11 +112,11 @@ def train_graph_embedding(
     cuts, whole = cut_graphs(graphs, config.cuts, seed)
     cuts, whole = [Cut(cut.graph.to(device), cut.supervision) for cut in cuts], whole.to(device)
     model = build_encoder(config.encoder, config.options, whole.shape, config.dimension, seed).to(device)
-    updater = Updater(model, config.optimiser, config.loop.epochs * steps_per_epoch(cuts, config))
+    updater = Updater(model, config.optimiser, config.loop.epochs * steps_per_epoch(cuts, config), replica)
     outcome = fit(
         model,
         updater,
-        partial(train_epoch, model, updater, cuts, config, seed),
+        partial(train_epoch, model, updater, cuts, config, seed, replica),
         _judge(model, whole, snapshot, holdout) if holdout is not None else None,
         config.loop if epochs is None else replace(config.loop, epochs=epochs),
         folder,
@@ -120,8 +124,9 @@ def train_graph_embedding(
         progress,
         title=STEP,
         tracker=tracker,
+        replica=replica,
     )
-    return _trained(model, whole, snapshot, config, outcome, folder)
+    return _trained(model, whole, snapshot, config, outcome, folder, seed, device)
 
 
 def require_device(device: str) -> None:
@@ -147,9 +152,18 @@ def steps_per_epoch(cuts: list[Cut], config: GraphEmbeddingConfig) -> int:
 
 
 def train_epoch(
-    model: nn.Module, updater: Updater, cuts: list[Cut], config: GraphEmbeddingConfig, seed: int, epoch: int
+    model: nn.Module,
+    updater: Updater,
+    cuts: list[Cut],
+    config: GraphEmbeddingConfig,
+    seed: int,
+    replica: Replica,
+    epoch: int,
 ) -> float:
-    """One pass over the users of every cut, batches of all cuts in random order; the mean loss."""
+    """One pass over the users of every cut, batches of all cuts in random order; the mean loss.
+
+    Every replica draws the same batches and works on its share of each one's users.
+    """
     random = np.random.default_rng([seed, epoch])
     noise = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     batches = [
@@ -157,13 +171,16 @@ def train_epoch(
         for cut in cuts
     ]
     sizes = [math.ceil(len(cut.supervision.users) / config.users_per_batch) for cut in cuts]
-    losses = []
+    losses, weights = [], []
     model.train()
     for number in random.permutation(np.repeat(np.arange(len(cuts)), sizes)):
         batch, graph = next(batches[number]), cuts[number].graph
-        losses.append(updater.backward(batch_loss(model, updater, graph, batch, config, noise)))
+        rows = share(range(len(batch.users)), replica.rank, replica.world)
+        part = batch if replica.world == 1 else batch.share(rows.start, rows.stop)
+        losses.append(updater.backward(batch_loss(model, updater, graph, part, config, noise), len(rows)))
+        weights.append(len(rows))
     updater.flush()
-    return math.fsum(losses) / len(losses)
+    return mean_of(float(np.average(losses, weights=weights)), replica, sum(weights))
 
 
 def batch_loss(
@@ -218,6 +235,8 @@ def _trained(
     config: GraphEmbeddingConfig,
     outcome: Outcome,
     folder: Path,
+    seed: int,
+    device: str,
 ) -> TrainedEmbedding:
     found = encode(model, whole)
     torch.save(model.state_dict(), folder / MODEL_FILE)
@@ -231,4 +250,6 @@ def _trained(
         best_epoch=outcome.best_epoch,
         curves=outcome.curve,
         files={MODEL_FILE: folder / MODEL_FILE},
+        seeds=(seed,),
+        device=device,
     )

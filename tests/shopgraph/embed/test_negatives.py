@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from shopgraph.embed.loss import approx_ndcg, sampled_softmax
 from shopgraph.embed.negatives import NegativesConfig, Supervision
 from shopgraph.errors import ConfigurationError
 
@@ -77,3 +79,17 @@ def test_negatives_come_from_the_candidates_alone() -> None:
 def test_an_unknown_source_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="negatives 'hard'"):
         NegativesConfig("hard")
+
+
+def test_shares_of_a_batch_make_it_whole(supervision: Supervision) -> None:
+    (batch,) = supervision.batches(10, None, NegativesConfig(count=30), np.random.default_rng(3))
+    logits = torch.randn(len(batch.users), len(batch.pool), generator=torch.Generator().manual_seed(0))
+    for loss in (sampled_softmax, approx_ndcg):
+        whole = loss(logits, batch.row, batch.column, batch.weight, batch.log_inclusion, batch.excluded)
+        parts = []
+        for first, last in ((0, 2), (2, 3)):
+            part = batch.share(first, last)
+            assert float(part.weight.sum()) == pytest.approx(1.0)
+            found = loss(logits[first:last], part.row, part.column, part.weight, part.log_inclusion, part.excluded)
+            parts.append(found * (last - first) / 3)
+        assert float(sum(parts)) == pytest.approx(float(whole), abs=1e-6)

@@ -66,7 +66,7 @@ def test_a_killed_run_goes_on_with_the_same_curve(planted, tmp_path: Path, monke
     train_epoch = training.train_epoch
 
     def killed(*arguments):
-        if arguments[5] == 3:
+        if arguments[6] == 3:
             raise KeyboardInterrupt
         return train_epoch(*arguments)
 
