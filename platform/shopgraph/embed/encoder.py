@@ -182,7 +182,7 @@ class RelationWeights(nn.Module):
         [edge type]: (width, columns), by default square
     """
 
-    def __init__(self, shape: GraphShape, width: int, columns: int | None = None, deviation: float = 0.2) -> None:
+    def __init__(self, shape: GraphShape, width: int, columns: int | None = None, deviation: float = 0.0) -> None:
         super().__init__()
         size = (width, columns or width)
         self.matrices = nn.ParameterDict(

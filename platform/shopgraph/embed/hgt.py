@@ -53,7 +53,7 @@ class HGTConvolution(nn.Module):
         self.message = RelationWeights(shape, width, deviation=width**-0.5 / STEP_SHARE)
         self.prior = nn.ParameterDict({"__".join(edge): nn.Parameter(torch.ones(heads)) for edge in shape.relations})
         for layer in self.out.values():
-            nn.init.normal_(layer.weight, std=0.2)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
 
     def forward(self, x: Embeddings, own: Embeddings, relations: Mapping[EdgeType, Adjacency]) -> Embeddings:
         key, value = ({kind: layers[kind](rows) for kind, rows in x.items()} for layers in (self.key, self.value))

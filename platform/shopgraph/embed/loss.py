@@ -89,13 +89,13 @@ def approx_ndcg(
     Source: Qin, Liu and Li, A general approximation framework for direct optimization of information retrieval measures
     (2010), with ranks estimated by importance sampling.
     """
-    counts = torch.exp(-log_inclusion).expand_as(logits)
-    counts = counts.index_put((excluded[0], excluded[1]), logits.new_tensor(0.0))
-    chosen, discounted = logits[row, column], []
+    counts, logits = torch.exp(-log_inclusion), logits / temperature
+    chosen = logits[row, column]
+    rivals = logits.index_put((excluded[0], excluded[1]), logits.new_tensor(MASKED))
+    discounted = []
     block = max(1, BLOCK_ELEMENTS // logits.shape[1])
     for part in torch.split(torch.arange(len(row), device=row.device), block):
-        beaten = torch.sigmoid((logits[row[part]] - chosen[part, None]) / temperature)
-        rank = 1.0 + (beaten * counts[row[part]]).sum(dim=1)
+        rank = 1.0 + torch.sigmoid(rivals[row[part]] - chosen[part, None]) @ counts
         discounted.append(weight[part] / torch.log2(1.0 + rank))
     return -torch.cat(discounted).sum()
 

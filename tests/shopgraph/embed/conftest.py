@@ -16,7 +16,7 @@ from shopgraph.records import NODE_TABLES, RELATION_TABLES
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 END = START + timedelta(weeks=16)
-USERS, PRODUCTS = 24, 24
+USERS, PRODUCTS = 48, 24
 
 Planted = Callable[..., tuple[Snapshot, Holdout]]
 

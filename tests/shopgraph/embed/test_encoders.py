@@ -23,7 +23,7 @@ VARIANTS = [
     ("lightgcn", {}),
 ]
 LAYERS = [(name, {**options, "layers": layers}) for name, options in VARIANTS for layers in (1, 2)]
-USERS = PRODUCTS = 24
+USERS, PRODUCTS = 48, 24
 
 
 def graph_of(snapshot: Snapshot) -> MessageGraph:

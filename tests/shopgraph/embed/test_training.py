@@ -34,7 +34,7 @@ FOLDS = replace(
     optimiser=OptimiserConfig(learning_rate=0.02),
     loop=LoopConfig(epochs=30, patience=30),
 )
-USERS, PRODUCTS = 24, 24
+USERS, PRODUCTS = 48, 24
 
 
 @pytest.mark.parametrize("encoder", list(ENCODERS))
