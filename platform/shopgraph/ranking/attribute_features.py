@@ -1,0 +1,107 @@
+"""What user and product have in common in the catalogue: types, brands, sizes and titles the user bought before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shopgraph.ranking.facets import NONE, Facet
+from shopgraph.ranking.features import Features
+from shopgraph.ranking.past import OLDEST_WEEKS, Past, looked_up
+
+HALF_LIFE_WEEKS = 12.0
+LAUNCH_WEEKS = (4.0, 16.0)
+"""Weeks since the first sale between which a product is a recent launch: old enough to be known, not older."""
+PRIOR_LAUNCHES = 3.0
+"""Launches of average success added to those of each value."""
+
+
+def attribute_features(past: Past, facets: Sequence[Facet], users: np.ndarray, products: np.ndarray) -> Features:
+    """For each facet, what the user and what everybody bought of the value that the product states.
+
+    Columns, each prefixed by the facet's name and NaN where the product states none:
+        share: the value's share of the user's purchases, these halving every 12 weeks
+        lift: logarithm of that share over the share it has of everybody's, both smoothed
+        products: logarithm of 1 + distinct products of the value the user bought
+        weeks_since: since the user last bought one; NaN for never
+        buyers: logarithm of 1 + buyers of the value in 4 weeks
+        place: the product's share of the value's buyers of 8 weeks
+        launches: logarithm of 1 + the value's recent launches, which are products first sold 4 to 16 weeks ago
+        launch_success: their mean logarithm of 1 + buyers in their first 4 weeks
+
+    Shapes:
+        users, products: (rows,)
+    """
+    success, launched = _launches(past)
+    parts = [_of_facet(past, facet, users, products, success, launched) for facet in facets]
+    return Features.joined(parts or [Features((), (), np.empty((len(users), 0), np.float32))])
+
+
+def _of_facet(
+    past: Past, facet: Facet, users: np.ndarray, products: np.ndarray, success: np.ndarray, launched: np.ndarray
+) -> Features:
+    value = facet.values[products]
+    columns = {
+        **_user_columns(past, facet, users, value),
+        **_value_columns(past, facet, value, products),
+        **_launch_columns(facet, value, success, launched),
+    }
+    return Features.of(
+        "attribute", {f"{facet.name}_{name}": np.where(value == NONE, np.nan, side) for name, side in columns.items()}
+    )
+
+
+def _user_columns(past: Past, facet: Facet, users: np.ndarray, value: np.ndarray) -> dict[str, np.ndarray]:
+    count = facet.count
+    weight = np.bincount(past.pair, 0.5 ** (past.ages / HALF_LIFE_WEEKS), len(past.keys))
+    of_pair = facet.values[past.pair_products]
+    stated = of_pair != NONE
+    keys, group = np.unique(past.pair_users[stated] * count + of_pair[stated], return_inverse=True)
+    bought = np.bincount(group, weight[stated], len(keys))
+    total = np.bincount(past.pair_users, weight, past.user_count)
+    everybody = np.bincount(of_pair[stated], weight[stated], count) / max(float(weight.sum()), 1e-9)
+    recency = np.full(len(keys), OLDEST_WEEKS)
+    np.minimum.at(recency, group, past.last_ages[stated])
+    wanted = users * count + value
+    own, expected = looked_up(keys, bought, wanted), everybody[value]
+    return {
+        "share": own / np.maximum(total[users], 1e-9),
+        "lift": np.log((own + 10 * expected + 1e-6) / ((total[users] + 10) * expected + 1e-6)),
+        "products": np.log1p(looked_up(keys, np.bincount(group, minlength=len(keys)), wanted)),
+        "weeks_since": looked_up(keys, recency, wanted, absent=np.nan),
+    }
+
+
+def _value_columns(past: Past, facet: Facet, value: np.ndarray, products: np.ndarray) -> dict[str, np.ndarray]:
+    of_pair, lately = facet.values[past.pair_products], past.last_ages <= 4
+    chosen = lately & (of_pair != NONE)
+    pairs = np.unique(past.pair_users[chosen] * facet.count + of_pair[chosen])
+    buyers = np.bincount(pairs % facet.count, minlength=facet.count)
+    of_product = past.buyers(8)
+    stated = facet.values != NONE
+    of_value = np.bincount(facet.values[stated], of_product[stated], facet.count)
+    return {"buyers": np.log1p(buyers[value]), "place": (of_product[products] + 0.5) / (of_value[value] + 5.0)}
+
+
+def _launch_columns(
+    facet: Facet, value: np.ndarray, success: np.ndarray, launched: np.ndarray
+) -> dict[str, np.ndarray]:
+    counted = launched & (facet.values != NONE)
+    launches = np.bincount(facet.values[counted], minlength=facet.count)
+    total = np.bincount(facet.values[counted], success[counted], facet.count)
+    average = float(success[launched].mean()) if launched.any() else 0.0
+    mean = (total + PRIOR_LAUNCHES * average) / (launches + PRIOR_LAUNCHES)
+    return {"launches": np.log1p(launches[value]), "launch_success": mean[value]}
+
+
+def _launches(past: Past) -> tuple[np.ndarray, np.ndarray]:
+    """(products,) each: logarithm of 1 + buyers within 4 weeks of the first sale, and whether it is a recent launch."""
+    first = np.full(past.product_count, -1.0)
+    np.maximum.at(first, past.pair_products, past.first_ages)
+    early = past.first_ages >= first[past.pair_products] - 4
+    buyers = np.bincount(past.pair_products[early], minlength=past.product_count)
+    youngest, oldest = LAUNCH_WEEKS
+    # what was on sale when the history began was not launched then
+    oldest = min(oldest, float(past.ages.max(initial=0.0)) - youngest)
+    return np.log1p(buyers), (first >= youngest) & (first <= oldest)

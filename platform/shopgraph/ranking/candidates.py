@@ -1,0 +1,160 @@
+"""Which products a ranker is shown for a user, and what each source says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shopgraph.errors import InputError
+from shopgraph.evaluation import Scorer, Setting
+from shopgraph.ranking.features import Features
+
+FitSources = Callable[[int], Mapping[str, Scorer]]
+"""Scorers by name, fitted on nothing but what happened before a moment in milliseconds since 1970 UTC."""
+
+
+def _known_groups() -> dict[str, str]:
+    return {
+        "graph": "graph",
+        "page_rank": "attribute",
+        "attribute_affinity": "attribute",
+        "popularity": "popularity",
+        "personal_frequency": "repeat",
+    }
+
+
+@dataclass(frozen=True)
+class CandidateConfig:
+    """How many products each source may name."""
+
+    depth: int = 200
+    """Products each source names for a user; all of the setting's are taken where there are no more."""
+    depths: Mapping[str, int] = field(default_factory=dict)
+    """The same for single sources."""
+    groups: Mapping[str, str] = field(default_factory=_known_groups)
+    """The group of a source's features; collaborative where none is stated."""
+    users_at_once: int = 64
+    """Users whose scores of all products, from all sources, are held at once."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The products in question for each judged user.
+
+    Shapes:
+        judged: (judged users,), ascending
+        users, products: (rows,), int64, ascending by user, then by product
+        scores: (rows, 2 * sources), see `find_candidates`
+    """
+
+    judged: np.ndarray
+    users: np.ndarray
+    products: np.ndarray
+    scores: Features
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """(judged users + 1,): the rows of judged user i are bounds[i] to bounds[i + 1]."""
+        return np.searchsorted(self.users, np.append(self.judged, np.iinfo(np.int64).max))
+
+    def chosen(self, rows: np.ndarray) -> Candidates:
+        """Some rows, by ascending numbers or by a bool mask."""
+        return Candidates(self.judged, self.users[rows], self.products[rows], self.scores.chosen(rows))
+
+
+def find_candidates(
+    setting: Setting, sources: Mapping[str, Scorer], config: CandidateConfig = CandidateConfig()
+) -> Candidates:
+    """The union of what the sources score highest among the products that the setting allows.
+
+    A product that a source scores lowest is none of its candidates: it says nothing of it. Of each source there are
+    two columns: its score, standardised over the user's candidates, and the logarithm of 1 + its rank among them, equal
+    scores sharing the best.
+
+    Raises:
+        InputError: there is no source, or nobody to judge.
+    """
+    return find_candidates_of({setting.name: setting}, sources, config)[setting.name]
+
+
+def find_candidates_of(
+    settings: Mapping[str, Setting], sources: Mapping[str, Scorer], config: CandidateConfig = CandidateConfig()
+) -> dict[str, Candidates]:
+    """The same for several settings of one moment, every source asked once for each user.
+
+    Raises:
+        InputError: there is no source, or nobody to judge in one of the settings.
+    """
+    for setting in settings.values():
+        if not sources or not len(setting.users):
+            raise InputError(
+                f"nothing to rank in the setting {setting.name}: no source, or no user with a true product"
+            )
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in settings}
+    users = np.unique(np.concatenate([setting.users for setting in settings.values()]))
+    for start in range(0, len(users), config.users_at_once):
+        batch = users[start : start + config.users_at_once]
+        scores = {name: np.asarray(score(batch), dtype=np.float32) for name, score in sources.items()}
+        for name, setting in settings.items():
+            parts[name].append(_of_batch(setting, batch, scores, config))
+    return {name: _whole(setting, parts[name], list(sources), config) for name, setting in settings.items()}
+
+
+def _of_batch(
+    setting: Setting, batch: np.ndarray, scores: Mapping[str, np.ndarray], config: CandidateConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Users, products and columns of the batch's rows."""
+    kept, judged = np.flatnonzero(setting.candidates), np.flatnonzero(np.isin(batch, setting.users))
+    allowed = ~setting.excluded[batch[judged]].toarray()[:, kept]
+    shown = {name: found[np.ix_(judged, kept)] for name, found in scores.items()}
+    named = np.zeros(allowed.shape, dtype=bool)
+    for name, found in shown.items():
+        named |= _best(np.where(allowed, found, -np.inf), config.depths.get(name, config.depth))
+    row, column = np.nonzero(named & allowed)
+    columns = [side for found in shown.values() for side in _standing(row, found[row, column])]
+    return batch[judged[row]], kept[column], np.stack(columns, axis=1)
+
+
+def _whole(
+    setting: Setting,
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    sources: list[str],
+    config: CandidateConfig,
+) -> Candidates:
+    users, products, scores = (np.concatenate(side) for side in zip(*parts, strict=True))
+    names = tuple(f"{source}_{kind}" for source in sources for kind in ("score", "rank"))
+    groups = tuple(config.groups.get(source, "collaborative") for source in sources for _ in range(2))
+    return Candidates(setting.users, users, products, Features(names, groups, scores))
+
+
+def _best(scores: np.ndarray, depth: int) -> np.ndarray:
+    """(users, products) bool: the highest scores of each row, those equal to its lowest left out."""
+    lowest = np.where(np.isfinite(scores), scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    if depth >= scores.shape[1]:
+        return scores > lowest
+    best = np.argpartition(scores, -depth, axis=1)[:, -depth:]
+    chosen = np.zeros(scores.shape, dtype=bool)
+    np.put_along_axis(chosen, best, True, axis=1)
+    return chosen & (scores > lowest)
+
+
+def _standing(row: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard scores and logarithms of 1 + rank within equal values of `row`, which ascends; ranks count from 0."""
+    users = int(row[-1]) + 1 if len(row) else 0
+    size = np.maximum(np.bincount(row, minlength=users), 1)
+    mean = np.bincount(row, scores, users) / size
+    centred = scores - mean[row]
+    deviation = np.sqrt(np.bincount(row, centred**2, users) / size)
+    deviation[deviation < 1e-12] = 1.0
+    order = np.lexsort((-scores, row))
+    place, first = np.arange(len(row)), np.ones(len(row), dtype=bool)
+    first[1:] = (np.diff(scores[order]) != 0) | (np.diff(row[order]) != 0)
+    rank = np.empty(len(row))
+    begins = np.searchsorted(row, row[order])
+    rank[order] = np.maximum.accumulate(np.where(first, place, 0)) - begins
+    return (centred / deviation[row]).astype(np.float32), np.log1p(rank).astype(np.float32)

@@ -1,0 +1,226 @@
+"""LambdaMART: gradient-boosted trees whose gradients are weighed by what a swap of two products does to NDCG."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+
+from shopgraph.errors import InputError
+from shopgraph.evaluation import DEPTH, NO_ITEM, Setting, figures
+from shopgraph.ranking.candidates import Candidates
+from shopgraph.ranking.examples import Examples
+from shopgraph.ranking.features import Features
+
+CARD = "ranker.json"
+
+
+@dataclass(frozen=True)
+class LambdaMartConfig:
+    """Trees, their growth and how many sets of them are averaged."""
+
+    rounds: int = 200
+    """Trees of each set, at most."""
+    learning_rate: float = 0.06
+    num_leaves: int = 15
+    min_data_in_leaf: int = 500
+    feature_fraction: float = 0.4
+    """Share of the features that a tree may use."""
+    bagging_fraction: float = 0.8
+    """Share of the rows that a tree is grown on."""
+    l2: float = 5.0
+    truncation_level: int = 30
+    """Ranks from which a pair's better product must come to count."""
+    lambdarank_norm: bool = True
+    """Whether every user's gradients are scaled to a common size."""
+    sets: int = 2
+    """Sets of trees, grown from seeds that follow one another, whose scores are added."""
+    judged_every: int = 10
+    """Rounds between two looks at the judging weeks."""
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Sets of trees over named features.
+
+    Shapes:
+        curve: NDCG@20 in the judging setting after every `judged_every` rounds; empty if there was none
+    """
+
+    boosters: tuple[lgb.Booster, ...]
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    rounds: int
+    curve: tuple[float, ...] = ()
+
+    def scores(self, features: Features) -> np.ndarray:
+        """(rows,) float64: comparable within a user only.
+
+        Raises:
+            InputError: the features are not those it was trained on, in their order.
+        """
+        self._check(features)
+        return self._raw(features.values, 0, self.rounds)
+
+    def rank(self, examples: Examples, depth: int = DEPTH) -> np.ndarray:
+        """(judged users, depth) product numbers, best first, `NO_ITEM` where a user's candidates run out."""
+        return ranked(examples.candidates, self.scores(examples.features), depth)
+
+    def importance(self) -> dict[str, float]:
+        """Each feature's share of the gain of all splits, greatest first."""
+        gains = [booster.feature_importance("gain", iteration=self.rounds) for booster in self.boosters]
+        gain = np.sum(gains, axis=0)
+        share = gain / max(float(gain.sum()), 1e-12)
+        return {self.names[place]: float(share[place]) for place in np.argsort(-share, kind="stable")}
+
+    def save(self, folder: Path) -> None:
+        """Keep it as `ranker.json` and a text of trees a set."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for place, booster in enumerate(self.boosters):
+            booster.save_model(folder / _trees(place), num_iteration=self.rounds)
+        card = {
+            "sets": len(self.boosters),
+            "rounds": self.rounds,
+            "features": dict(zip(self.names, self.groups, strict=True)),
+            "curve": self.curve,
+        }
+        (folder / CARD).write_text(json.dumps(card, indent=2))
+
+    @classmethod
+    def load(cls, folder: Path) -> Ranker:
+        """Raises InputError where the folder holds no whole ranker."""
+        try:
+            card = json.loads((folder / CARD).read_text())
+            boosters = tuple(lgb.Booster(model_file=folder / _trees(place)) for place in range(card["sets"]))
+            features, rounds, curve = card["features"], card["rounds"], tuple(card["curve"])
+        except (OSError, ValueError, KeyError, lgb.basic.LightGBMError) as error:
+            raise InputError(f"{folder} holds no ranker that can be read ({error}): train it again") from None
+        return cls(boosters, tuple(features), tuple(features.values()), rounds, curve)
+
+    def _raw(self, values: np.ndarray, first: int, rounds: int) -> np.ndarray:
+        """(rows,): what some rounds of all sets add to the scores."""
+        asked: dict[str, Any] = {"start_iteration": first, "num_iteration": rounds, "raw_score": True}
+        return np.sum([np.asarray(booster.predict(values, **asked)) for booster in self.boosters], axis=0)
+
+    def _check(self, features: Features) -> None:
+        if features.names == self.names:
+            return
+        missing = [name for name in self.names if name not in features.names]
+        unknown = [name for name in features.names if name not in self.names]
+        differs = f"without {', '.join(missing)}; " if missing else ""
+        differs += f"with {', '.join(unknown)}, which it does not know; " if unknown else ""
+        raise InputError(
+            f"the ranker was trained on other features: {differs or 'the order differs; '}train it again or make the "
+            "features with the sources and facets it was trained with"
+        )
+
+
+def train(
+    folds: Sequence[Examples],
+    config: LambdaMartConfig = LambdaMartConfig(),
+    judged: tuple[Examples, Setting] | None = None,
+    seed: int = 0,
+    threads: int = 1,
+) -> Ranker:
+    """Grow trees on the rows of all folds; each user of each fold is a query.
+
+    Args:
+        judged: rows of later weeks and their setting, which choose the number of rounds and nothing else.
+        threads: of lightgbm; the same number gives the same trees.
+
+    Raises:
+        InputError: there is no fold, a fold holds no purchase among its rows, or folds differ in their features.
+
+    Source: Burges, From RankNet to LambdaRank to LambdaMART: an overview (2010).
+    """
+    _check_folds(folds)
+    names, groups = folds[0].features.names, folds[0].features.groups
+    data = lgb.Dataset(
+        np.concatenate([fold.features.values for fold in folds]),
+        np.concatenate([fold.labels for fold in folds]).astype(np.float32),
+        group=np.concatenate([_group_sizes(fold.candidates) for fold in folds]),
+        feature_name=[f"f{place}" for place in range(len(names))],
+        params={"verbosity": -1, "feature_pre_filter": False, "num_threads": threads, "seed": seed},
+    )
+    boosters = tuple(
+        lgb.train(_parameters(config, seed + place, threads), data, num_boost_round=config.rounds)
+        for place in range(config.sets)
+    )
+    whole = Ranker(boosters, names, groups, config.rounds)
+    return whole if judged is None else _cut(whole, config, *judged)
+
+
+def ranked(candidates: Candidates, scores: np.ndarray, depth: int = DEPTH) -> np.ndarray:
+    """The products of each judged user by falling score, equal ones in the order of their numbers.
+
+    Shapes:
+        scores: (rows,)
+        returns: (judged users, depth), int64, `NO_ITEM` where a list runs out
+    """
+    order = np.lexsort((candidates.products, -scores, candidates.users))
+    bounds = candidates.bounds
+    place = np.arange(len(order)) - np.repeat(bounds[:-1], np.diff(bounds))
+    owner = np.repeat(np.arange(len(candidates.judged)), np.diff(bounds))
+    shown = place < depth
+    best = np.full((len(candidates.judged), depth), NO_ITEM, dtype=np.int64)
+    best[owner[shown], place[shown]] = candidates.products[order[shown]]
+    return best
+
+
+def _cut(whole: Ranker, config: LambdaMartConfig, examples: Examples, setting: Setting) -> Ranker:
+    """The ranker with as many rounds as rank the judged rows best."""
+    whole._check(examples.features)
+    scores, curve = np.zeros(len(examples)), []
+    for start in range(0, config.rounds, config.judged_every):
+        scores += whole._raw(examples.features.values, start, config.judged_every)
+        curve.append(float(figures(ranked(examples.candidates, scores), setting).ndcg.mean()))
+    rounds = min(config.rounds, config.judged_every * (int(np.argmax(curve)) + 1))
+    return Ranker(whole.boosters, whole.names, whole.groups, rounds, tuple(curve))
+
+
+def _parameters(config: LambdaMartConfig, seed: int, threads: int) -> dict[str, Any]:
+    return {
+        "objective": "lambdarank",
+        "num_leaves": config.num_leaves,
+        "learning_rate": config.learning_rate,
+        "min_data_in_leaf": config.min_data_in_leaf,
+        "feature_fraction": config.feature_fraction,
+        "bagging_fraction": config.bagging_fraction,
+        "bagging_freq": 1,
+        "lambda_l2": config.l2,
+        "lambdarank_truncation_level": config.truncation_level,
+        "lambdarank_norm": config.lambdarank_norm,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads,
+        "verbosity": -1,
+        "feature_pre_filter": False,
+    }
+
+
+def _check_folds(folds: Sequence[Examples]) -> None:
+    if not folds:
+        raise InputError("a ranker needs at least one fold to be trained on")
+    for place, fold in enumerate(folds):
+        if not fold.labels.any():
+            raise InputError(
+                f"fold {place + 1} of {len(folds)} has nothing to learn from: none of its candidates was bought in the "
+                "weeks that answer; take more candidates, a longer window or other moments"
+            )
+        if fold.features.names != folds[0].features.names:
+            raise InputError(f"fold {place + 1} has other features than fold 1: give every fold the same sources")
+
+
+def _group_sizes(candidates: Candidates) -> np.ndarray:
+    sizes = np.diff(candidates.bounds)
+    return sizes[sizes > 0]
+
+
+def _trees(place: int) -> str:
+    return f"trees-{place}.txt"

@@ -1,0 +1,126 @@
+"""What a feature may be made of: the order lines before a moment, with what was paid, and the pairs they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+
+from shopgraph.dataset.purchases import WEEK_MS, Purchases
+from shopgraph.dataset.snapshot import Snapshot
+
+OLDEST_WEEKS = 5_000.0
+"""Age given to whatever is older or has no time."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Order lines with what was paid.
+
+    Shapes:
+        unit_prices: (lines,), paid for one unit in the source's currency; NaN where not stated
+        discounts: (lines,), the share of the shelf price that was taken off, 0 to 1
+    """
+
+    purchases: Purchases
+    unit_prices: np.ndarray
+    discounts: np.ndarray
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Lines:
+        table = snapshot.relations["PURCHASED"]
+        units = np.maximum(pc.fill_null(table["quantity"], 1).to_numpy(), 1)
+        paid = pc.fill_null(table["amount"], np.nan).to_numpy()
+        taken = np.maximum(pc.fill_null(table["discount"], 0.0).to_numpy(), 0.0)
+        shelf = np.nan_to_num(paid) + taken
+        share = np.divide(taken, shelf, out=np.zeros(len(taken)), where=shelf > 0)
+        return cls(Purchases.of(snapshot), paid / units, np.minimum(share, 1.0))
+
+    def chosen(self, lines: np.ndarray) -> Lines:
+        """The lines of a bool mask or of row numbers."""
+        return Lines(self.purchases.chosen(lines), self.unit_prices[lines], self.discounts[lines])
+
+
+@dataclass(frozen=True)
+class Past:
+    """The lines before a moment and the distinct (user, product) pairs among them.
+
+    Shapes:
+        ages: (lines,), weeks before the moment; lines are sorted by user, product and time
+        pair: (lines,), the pair of each line
+        keys: (pairs,), user * products + product, ascending
+        counts: (pairs,), lines of the pair
+        first_ages, last_ages: (pairs,), weeks before the moment of its first and of its last line
+    """
+
+    lines: Lines
+    moment_ms: int
+    ages: np.ndarray
+    pair: np.ndarray
+    keys: np.ndarray
+    counts: np.ndarray
+    first_ages: np.ndarray
+    last_ages: np.ndarray
+
+    @classmethod
+    def of(cls, lines: Lines, moment_ms: int) -> Past:
+        bought = lines.purchases
+        before = np.flatnonzero(bought.times < moment_ms)
+        order = np.lexsort((bought.times[before], bought.products[before], bought.users[before]))
+        cut = lines.chosen(before[order])
+        bought = cut.purchases
+        ages = np.minimum((moment_ms - bought.times.astype(np.float64)) / WEEK_MS, OLDEST_WEEKS)
+        keys, starts, pair, counts = np.unique(
+            bought.users * bought.product_count + bought.products,
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
+        )
+        return cls(cut, moment_ms, ages, pair, keys, counts, ages[starts], ages[starts + counts - 1])
+
+    @property
+    def user_count(self) -> int:
+        return self.lines.purchases.user_count
+
+    @property
+    def product_count(self) -> int:
+        return self.lines.purchases.product_count
+
+    @property
+    def pair_users(self) -> np.ndarray:
+        return self.keys // self.product_count
+
+    @property
+    def pair_products(self) -> np.ndarray:
+        return self.keys % self.product_count
+
+    def buyers(self, weeks: float = np.inf) -> np.ndarray:
+        """(products,): distinct buyers in the last weeks."""
+        return np.bincount(self.pair_products[self.last_ages <= weeks], minlength=self.product_count)
+
+    def new_buyers(self, weeks: float) -> np.ndarray:
+        """(products,): users who bought it for the first time in the last weeks."""
+        return np.bincount(self.pair_products[self.first_ages <= weeks], minlength=self.product_count)
+
+
+def found(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each wanted key stands among ascending ones, and whether it is there; 0 and False where it is not.
+
+    Shapes:
+        keys: (n,); wanted: (rows,)
+        returns: (rows,) int64, (rows,) bool
+    """
+    if not len(keys):
+        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    there = keys[place] == wanted
+    return np.where(there, place, 0), there
+
+
+def looked_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, absent: float = 0.0) -> np.ndarray:
+    """(rows,) float32: the value of each wanted key, `absent` where it is not among the ascending keys."""
+    place, there = found(keys, wanted)
+    if not len(keys):
+        return np.full(len(wanted), absent, dtype=np.float32)
+    return np.where(there, values[place], absent).astype(np.float32)

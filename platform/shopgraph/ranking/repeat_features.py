@@ -1,0 +1,85 @@
+"""What a user did with a product before, and how the user shops."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shopgraph.ranking.features import Features
+from shopgraph.ranking.past import Past, found, looked_up
+
+HALF_LIVES_WEEKS = (4, 12, 26)
+ACTIVE_WEEKS = (4, 12)
+RETURN_WEEKS = 4
+"""Weeks within which a buyer counts as having come back."""
+
+
+def repeat_features(past: Past, users: np.ndarray, products: np.ndarray) -> Features:
+    """Number, recency, rhythm and decayed numbers of the user's own purchases of the product, and the user's pace.
+
+    A visit is a day, counted back from the moment, with any purchase by the user; `visit_share` is purchases of the
+    product over visits since the first of them. `rebought` is the share of all the product's buyers of over 4 weeks ago
+    who came back to it in the last 4, smoothed by one of five. A gap is the mean number of weeks between one purchase
+    and the next; `gap_due` is weeks since the last over it, 1 when the next is due. Paces are numbers a week, so that a
+    longer history does not raise them.
+
+    Shapes:
+        users, products: (rows,)
+    """
+    wanted = users * past.product_count + products
+    place, known = found(past.keys, wanted)
+    span = past.first_ages - past.last_ages
+    gaps = np.divide(span, past.counts - 1, out=np.full(len(span), np.nan), where=past.counts > 1)
+    since, gap = _of(past.last_ages, place, known), _of(gaps, place, known)
+    columns = {
+        "times_bought": looked_up(past.keys, past.counts, wanted),
+        "weeks_since_last": since,
+        "gap_weeks": gap,
+        "gap_due": since / np.maximum(gap, 0.1),
+    }
+    for weeks in HALF_LIVES_WEEKS:
+        decayed = np.bincount(past.pair, 0.5 ** (past.ages / weeks), len(past.keys))
+        columns[f"decayed_{weeks}_weeks"] = looked_up(past.keys, decayed, wanted)
+    to_last, to_first = _visits(past)
+    columns |= {
+        "visits_since_last": _of(to_last, place, known),
+        "visit_share": looked_up(past.keys, past.counts / np.maximum(to_first, 1), wanted),
+        "rebought": _rebought(past)[products],
+    }
+    columns |= {name: column[users] for name, column in _paces(past).items()}
+    return Features.of("repeat", columns)
+
+
+def _paces(past: Past) -> dict[str, np.ndarray]:
+    """(users,) each: products, lines and first purchases a week, and weeks since the last line."""
+    weeks = max(1.0, float(past.ages.max(initial=0.0)))
+    of_line, of_pair, count = past.lines.purchases.users, past.pair_users, past.user_count
+    last = np.full(count, np.inf)
+    np.minimum.at(last, of_line, past.ages)
+    paces = {"user_products_a_week": np.bincount(of_pair, minlength=count) / weeks, "user_weeks_since_last": last}
+    for window in ACTIVE_WEEKS:
+        paces[f"user_lines_{window}_weeks"] = np.bincount(of_line[past.ages <= window], minlength=count) / window
+        paces[f"user_new_{window}_weeks"] = np.bincount(of_pair[past.first_ages <= window], minlength=count) / window
+    return paces
+
+
+def _visits(past: Past) -> tuple[np.ndarray, np.ndarray]:
+    """(pairs,) each: the user's visits after its last purchase of the product, and since its first, that included."""
+    days = np.floor(past.ages * 7).astype(np.int64)
+    width = int(days.max(initial=0)) + 1
+    visits = np.unique(past.lines.purchases.users * width + days)
+    own = past.pair_users * width
+    begins = np.searchsorted(visits, own)
+    last, first = (own + np.floor(ages * 7).astype(np.int64) for ages in (past.last_ages, past.first_ages))
+    return np.searchsorted(visits, last) - begins, np.searchsorted(visits, first, side="right") - begins
+
+
+def _rebought(past: Past) -> np.ndarray:
+    """(products,)"""
+    earlier = past.first_ages > RETURN_WEEKS
+    back = earlier & (past.last_ages <= RETURN_WEEKS)
+    buyers, returned = (np.bincount(past.pair_products[kept], minlength=past.product_count) for kept in (earlier, back))
+    return (returned + 1) / (buyers + 5)
+
+
+def _of(values: np.ndarray, place: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return np.where(known, values[place], np.nan) if len(values) else np.full(len(place), np.nan)
