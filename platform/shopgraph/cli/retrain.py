@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -28,11 +29,15 @@ def retrain(
     holdout_file: Annotated[str | None, typer.Option(help="A Parquet of later purchases that judges instead.")] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything before publishing.")] = True,
     families: Annotated[str, typer.Option(help="Which embeddings to train.")] = "graph,text",
+    config: Annotated[Path | None, typer.Option(help="JSON by family: fields to set anew.", dir_okay=False)] = None,
     force: Annotated[bool, typer.Option(help="Publish even where the candidate is worse than what serves.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run until it ends.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Queue a retraining: export, train, evaluate, publish."""
+    """Queue a retraining: export, train, evaluate, publish.
+
+    A config such as {"graph": {"encoder": "gat", "options": {"heads": 4}}} chooses encoder, loss, negatives and more.
+    """
     settings = load_settings()
     request = RetrainRequest(
         before=before and before.replace(tzinfo=before.tzinfo or UTC),
@@ -40,6 +45,7 @@ def retrain(
         holdout_file=holdout_file,
         refit=refit,
         families=_families(families),
+        config=_config(config, _families(families)),
         force=force,
     )
     with open_graph(settings) as graph:
@@ -65,6 +71,24 @@ def _families(text: str) -> list[Literal["graph", "text"]]:
     if not names or names - {"graph", "text"}:
         raise ConfigurationError(f"--families {text!r}: choose from graph,text")
     return [family for family in ("graph", "text") if family in names]
+
+
+def _config(path: Path | None, families: list[Literal["graph", "text"]]) -> dict[str, dict[str, Any]]:
+    """Fields by family; what a field may be is checked by the worker, which has the learners' packages."""
+    if path is None:
+        return {}
+    try:
+        read = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigurationError(f"--config {path}: {error}") from None
+    if not isinstance(read, dict) or not all(isinstance(fields, dict) for fields in read.values()):
+        raise ConfigurationError(f'--config {path}: expected fields by family, e.g. {{"graph": {{"encoder": "gcn"}}}}')
+    unknown = sorted(read.keys() - set(families))
+    if unknown:
+        raise ConfigurationError(
+            f"--config {path}: {unknown[0]!r} is not trained; this run trains {','.join(families)}"
+        )
+    return read
 
 
 def _run(runs: RunLog, run_id: str) -> Run:
