@@ -115,7 +115,7 @@ def _of_batch(
     named = np.zeros(allowed.shape, dtype=bool)
     for name, found in shown.items():
         named |= _best(np.where(allowed, found, -np.inf), config.depths.get(name, config.depth))
-    row, column = np.nonzero(named & allowed)
+    row, column = np.nonzero(named)
     columns = [side for found in shown.values() for side in _standing(row, found[row, column])]
     return batch[judged[row]], kept[column], np.stack(columns, axis=1)
 

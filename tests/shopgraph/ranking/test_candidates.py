@@ -42,6 +42,12 @@ def test_depths_of_single_sources_and_their_groups() -> None:
     assert found.scores.groups == ("collaborative", "collaborative", "graph", "graph")
 
 
+def test_known_products_use_up_none_of_a_sources_depth() -> None:
+    setting = protocol(bought((0, 0), (0, 1), (1, 2), (1, 3), (1, 4)), bought((0, 4)))["novel"]
+    found = find_candidates(setting, {"a": fixed([9, 8, 3, 2, 1, 0])}, CandidateConfig(depth=2))
+    assert found.products.tolist() == [2, 3]
+
+
 def test_batches_do_not_change_what_is_found(shop, fit_sources) -> None:
     fold = make_folds(shop.end_ms)[0]
     setting = fold.settings(shop.lines.purchases)["novel"]
