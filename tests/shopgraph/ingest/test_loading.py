@@ -367,7 +367,7 @@ def test_a_killed_import_leaves_nothing_and_the_next_one_works(bulk_settings: Se
 
 
 def test_a_server_killed_in_mid_load_is_one_line_and_the_next_load_goes_on(tmp_path: Path, sample_feed: Feed) -> None:
-    own = load_settings(home=tmp_path / "home", neo4j_heap_mib=512, neo4j_page_cache_mib=128, neo4j_timeout_seconds=3)
+    own = load_settings(home=tmp_path / "home", neo4j_heap_mib=512, neo4j_page_cache_mib=128, neo4j_timeout_seconds=6)
     server = Neo4jServer(own)
     server.start()
 
