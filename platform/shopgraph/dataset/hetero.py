@@ -47,8 +47,8 @@ def to_hetero(snapshot: Snapshot) -> HeteroData:
     data = HeteroData()
     for label, kind in NODE_KINDS.items():
         data[kind].num_nodes = snapshot.nodes[label].num_rows
-    data["product"].x = _finite("product", product_features(snapshot))
-    data["user"].x = _finite("user", user_features(snapshot))
+    data["product"].x = finite("product", product_features(snapshot.nodes["Product"], snapshot.relations["PURCHASED"]))
+    data["user"].x = finite("user", user_features(snapshot))
     for name, table in snapshot.relations.items():
         edges = torch.from_numpy(np.stack([table["start"].to_numpy(), table["end"].to_numpy()]))
         weight = torch.from_numpy(_weights(table).copy())
@@ -60,16 +60,15 @@ def to_hetero(snapshot: Snapshot) -> HeteroData:
     return data
 
 
-def product_features(snapshot: Snapshot) -> np.ndarray:
+def product_features(products: pa.Table, purchased: pa.Table) -> np.ndarray:
     """What was paid for a unit and whether a package size is printed.
 
-    The price is that of the snapshot's own purchases: the property on the node is of today, and whether a product has
+    The price is that of the purchases given: the property on the node is of today, and whether a product has
     one can tell that it will be sold.
 
     Shapes:
         returns: (products, 2), float32: standardised log of the mean price paid (0 where never sold), package size
     """
-    products, purchased = snapshot.nodes["Product"], snapshot.relations["PURCHASED"]
     rows = purchased["end"].to_numpy()
     units = np.bincount(rows, pc.fill_null(purchased["quantity"], 1).to_numpy(), minlength=products.num_rows)
     paid = np.bincount(rows, pc.fill_null(purchased["amount"], 0.0).to_numpy(), minlength=products.num_rows)
@@ -104,7 +103,8 @@ def _standardised(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return np.where(kept, (values - values[kept].mean()) / deviation, 0.0)
 
 
-def _finite(kind: str, features: np.ndarray) -> torch.Tensor:
+def finite(kind: str, features: np.ndarray) -> torch.Tensor:
+    """The features as a tensor; raises InputError where one is not a finite number."""
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(bad):
         raise InputError(

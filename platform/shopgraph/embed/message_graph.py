@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import scipy.sparse as sp
 import torch
 from torch_geometric.data import HeteroData
 
-from shopgraph.dataset.hetero import NODE_KINDS, EdgeType, edge_type, to_hetero
+from shopgraph.dataset.hetero import NODE_KINDS, EdgeType, edge_type, finite, product_features, to_hetero
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.embed.adjacency import Adjacency
@@ -97,9 +98,9 @@ class MessageGraphs:
         self.purchases, self.end_ms = Purchases.of(snapshot), to_ms(snapshot.before)
         self._width, self._half_life_weeks, self._seed = width, half_life_weeks, seed
         self._sizes = {kind: data[kind].num_nodes for kind in NODE_KINDS.values()}
-        self._features = {kind: data[kind].x for kind in ("user", "product") if data[kind].x.shape[1]}
-        if text is not None:
-            self._features["product"] = torch.cat([data["product"].x, torch.from_numpy(text)], dim=1)
+        self._products, self._lines = snapshot.nodes["Product"], snapshot.relations["PURCHASED"]
+        self._text = None if text is None else torch.from_numpy(text)
+        self._segments = data["user"].x
         self._catalogue = _catalogue_relations(data)
         self._behaviour = {
             edge_type(name): _events(data, edge_type(name)) for name in BEHAVIOUR if snapshot.relations[name].num_rows
@@ -107,16 +108,17 @@ class MessageGraphs:
 
     def before(self, moment_ms: int, aligned_to: MessageGraph | None = None) -> MessageGraph:
         """The graph at a moment; `aligned_to` is an earlier one whose axes its positions are turned to."""
-        return self._built(self.purchases.before(moment_ms), moment_ms, None, aligned_to)
+        return self._built(self.purchases.times < moment_ms, moment_ms, None, aligned_to)
 
     def without(self, keys: np.ndarray) -> MessageGraph:
         """The whole graph less some purchased pairs (ascending keys), with nothing that is made of those pairs."""
         bought = self.purchases.users * self.purchases.product_count + self.purchases.products
-        return self._built(self.purchases.chosen(~np.isin(bought, keys)), self.end_ms, keys, None)
+        return self._built(~np.isin(bought, keys), self.end_ms, keys, None)
 
     def _built(
-        self, past: Purchases, moment_ms: int, excluded: np.ndarray | None, aligned_to: MessageGraph | None
+        self, lines: np.ndarray, moment_ms: int, excluded: np.ndarray | None, aligned_to: MessageGraph | None
     ) -> MessageGraph:
+        past = self.purchases.chosen(lines)
         known, weight = self._weights(past, moment_ms)
         axes = None if aligned_to is None else aligned_to.position["user"]
         placed = positions(known, weight, past.shape, self._width, self._seed, axes)
@@ -128,13 +130,19 @@ class MessageGraphs:
         return MessageGraph(
             relations=self._relations(moment_ms, excluded),
             pooled=described,
-            features=self._features,
+            features=self._features(lines),
             position={"user": placed.user, "product": placed.product},
             popularity=popularity(past, moment_ms),
             activity=activity(past, moment_ms),
             sizes=self._sizes,
             known=known,
         )
+
+    def _features(self, lines: np.ndarray) -> dict[str, torch.Tensor]:
+        """Prices are those of the lines given: one from a later purchase would tell that the product will be sold."""
+        product = finite("product", product_features(self._products, self._lines.filter(pa.array(lines))))
+        joined = product if self._text is None else torch.cat([product, self._text], dim=1)
+        return {"product": joined} | ({"user": self._segments} if self._segments.shape[1] else {})
 
     def _relations(self, moment_ms: int, excluded: np.ndarray | None) -> dict[EdgeType, Adjacency]:
         found: dict[EdgeType, Adjacency] = {}

@@ -52,7 +52,13 @@ def make_planted(
         mine = random.permutation(np.arange(user % 2, PRODUCTS, 2))[:9]
         for turn, product in enumerate(mine):
             at = START + timedelta(days=12 * turn + int(random.integers(0, 10)), hours=user)
-            entry = {"start": users[user], "end": products[product], "at": at, "quantity": 1, "amount": 2.0}
+            entry = {
+                "start": users[user],
+                "end": products[product],
+                "at": at,
+                "quantity": 1,
+                "amount": 2.0 + product + turn,
+            }
             (lines if turn < 8 else withheld).append(
                 {**entry, "line_id": f"{user}-{turn}", "order_id": f"{user}-{turn}"}
             )

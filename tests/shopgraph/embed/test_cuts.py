@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.embed.cuts import CutsConfig, cut_graphs
 from shopgraph.embed.message_graph import PURCHASED, MessageGraphs
 from shopgraph.errors import ConfigurationError, InputError
@@ -44,17 +45,34 @@ def test_folds_take_each_pair_once(planted) -> None:
 
 
 def test_a_cut_by_time_is_what_the_past_alone_gives(planted) -> None:
-    graphs = graphs_of(planted)
-    cuts, _ = cut_graphs(graphs, replace(BY_TIME, count=1), seed=7)
-    moment = graphs.end_ms - 3 * WEEK_MS
-    graphs.purchases = graphs.purchases.before(moment)
-    alone = graphs.before(moment)
-    found = cuts[0].graph
+    snapshot, _ = planted()
+    cuts, _ = cut_graphs(graphs_of(planted), replace(BY_TIME, count=1), seed=7)
+    moment = snapshot.before - timedelta(weeks=3)
+    past = MessageGraphs(snapshot.until(moment), width=6, half_life_weeks=20.0, seed=7)
+    found, alone = cuts[0].graph, past.before(past.end_ms)
     for name in ("user", "product"):
         assert np.allclose(found.position[name], alone.position[name])
+    assert np.allclose(found.features["product"], alone.features["product"])
     assert np.allclose(found.popularity, alone.popularity)
     assert np.allclose(found.activity, alone.activity)
     assert np.array_equal(found.relations[PURCHASED].weight, alone.relations[PURCHASED].weight)
+
+
+def test_a_fold_is_what_its_other_pairs_give_whatever_was_paid_in_it(planted) -> None:
+    snapshot, _ = planted()
+    graphs = graphs_of(planted)
+    keys = graphs.purchases.keys()[::4]
+    lines = snapshot.relations["PURCHASED"]
+    bought = lines["start"].to_numpy() * PRODUCTS + lines["end"].to_numpy()
+    paid = np.where(np.isin(bought, keys), 1e6, lines["amount"].to_numpy())
+    dear = lines.set_column(lines.column_names.index("amount"), "amount", pa.array(paid))
+    other = MessageGraphs(
+        replace(snapshot, relations={**snapshot.relations, "PURCHASED": dear}), 6, half_life_weeks=20.0, seed=7
+    )
+    assert np.allclose(other.without(keys).features["product"], graphs.without(keys).features["product"])
+    assert not np.allclose(
+        other.before(other.end_ms).features["product"], graphs.before(graphs.end_ms).features["product"]
+    )
 
 
 def test_a_history_too_short_to_cut_is_said(planted) -> None:
