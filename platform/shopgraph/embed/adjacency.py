@@ -36,12 +36,6 @@ class Adjacency:
         weight = torch.from_numpy(matrix.data.astype(np.float32))
         return cls(_rows(target), _rows(matrix.indices), weight, matrix.shape)
 
-    @classmethod
-    def of_edges(cls, edge_index: torch.Tensor, weight: torch.Tensor, shape: tuple[int, int]) -> Adjacency:
-        """Of PyG's (2, edges) source and target rows, in any order; edges named twice are added up."""
-        source, target = edge_index.cpu().numpy()
-        return cls.of(sp.csr_array((weight.cpu().numpy(), (target, source)), shape=shape))
-
     def __len__(self) -> int:
         return len(self.target)
 

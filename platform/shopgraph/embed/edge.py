@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from shopgraph.dataset.purchases import WEEK_MS, Purchases
+from shopgraph.embed.drawing import Drawing, area_under_curve
 from shopgraph.embed.negatives import POPULARITY_POWER
 from shopgraph.embed.pooled import require_vectors
 from shopgraph.errors import ConfigurationError, InputError
@@ -251,35 +252,6 @@ def judge_edges(
     _require_edges(users, products, times, ends)
     scores = _scores(scorer.model, Purchases(users, products, times, len(ends.users), len(ends.products)), ends)
     return Plausibility(scores, scores <= scorer.threshold, scorer.threshold)
-
-
-def area_under_curve(real: np.ndarray, drawn: np.ndarray) -> float:
-    """The chance that a real one scores above a drawn one, equal scores counting half: (n,) and (m,) -> 0 to 1.
-
-    Source: Hanley and McNeil, The meaning and use of the area under a ROC curve (1982).
-    """
-    ordered = np.sort(drawn)
-    below, upto = np.searchsorted(ordered, real, "left"), np.searchsorted(ordered, real, "right")
-    return float((below + upto).mean() / (2 * len(drawn)))
-
-
-class Drawing:
-    """Draws products in place of those that were bought.
-
-    Args:
-        bought: pairs that are no false purchases.
-        counted: purchases that a product's chance to be drawn is made of.
-    """
-
-    def __init__(self, bought: Purchases, counted: Purchases, power: float) -> None:
-        self._keys = bought.keys()
-        chance = (np.bincount(counted.products, minlength=counted.product_count) + 1.0) ** power
-        self._cumulative = np.cumsum(chance) / chance.sum()
-
-    def __call__(self, edges: Purchases, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) products, and (n,) bool: whether the user did not buy that one after all."""
-        found = np.searchsorted(self._cumulative[:-1], random.random(len(edges)), "right")
-        return found, ~np.isin(edges.users * edges.product_count + found, self._keys)
 
 
 def _require_edges(users: np.ndarray, products: np.ndarray, times: np.ndarray, ends: Ends) -> None:

@@ -69,20 +69,6 @@ def build_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Op
     return OPTIMISERS[config.name](groups, lr=config.learning_rate, **extra)
 
 
-def take_step(loss: torch.Tensor, model: nn.Module, optimiser: torch.optim.Optimizer, clip_norm: float) -> float:
-    """One update from one loss; the loss as a number.
-
-    Raises:
-        FloatingPointError: the loss or its gradient is not finite; nothing was updated.
-    """
-    value = finite(loss)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    clip_gradients(model, clip_norm)
-    optimiser.step()
-    return value
-
-
 def finite(loss: torch.Tensor) -> float:
     """A loss as a number.
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -101,11 +101,7 @@ def train_text_embedding(
     projection = fit_projection(encoded.matrix, config.dimension)
     projection.write(work / PROJECTION)
     vectors = projection(encoded.matrix)
-    metrics = {
-        f"{name}_{when}": value
-        for when, found in (("before", before), ("after", after))
-        for name, value in found.items()
-    }
+    metrics = _before_and_after(before, after)
     if len(judge.pairs):
         metrics["retrieval.all_recall@20"] = pair_recall(vectors, judge.pairs)
     metrics |= {
@@ -130,6 +126,11 @@ def train_text_embedding(
         seeds=(seed,),
         device=str(device),
     )
+
+
+def _before_and_after(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    found = (("before", before), ("after", after))
+    return {f"{name}_{when}": value for when, figures in found for name, value in figures.items()}
 
 
 def encode_products(version_folder: Path, texts: Sequence[str], device: str | torch.device = "cpu") -> np.ndarray:

@@ -83,9 +83,3 @@ def test_reversed_edges_pass_the_other_way(adjacency: Adjacency) -> None:
     y = torch.tensor([[1.0], [10.0], [100.0]])
     assert torch.allclose(adjacency.reversed().total(y), WEIGHTS.T @ y)
     assert torch.allclose(adjacency.reversed().reversed().weight, adjacency.weight)
-
-
-def test_edges_in_any_order_give_the_same_adjacency(adjacency: Adjacency, x: torch.Tensor) -> None:
-    edge_index = torch.tensor([[2, 0, 2, 1], [2, 0, 0, 2]])
-    shuffled = Adjacency.of_edges(edge_index, torch.tensor([1.0, 2.0, 1.0, 3.0]), (3, 4))
-    assert torch.allclose(shuffled.symmetric(x), adjacency.symmetric(x))

@@ -11,15 +11,14 @@ import pytest
 import torch
 
 from shopgraph.dataset.purchases import WEEK_MS, Purchases
+from shopgraph.embed.drawing import Drawing, area_under_curve
 from shopgraph.embed.edge import (
     TIME_FEATURES,
     YEAR_MS,
-    Drawing,
     EdgeConfig,
     EdgeModel,
     EdgeScorer,
     Ends,
-    area_under_curve,
     edge_vectors,
     judge_edges,
     learn_edges,

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from shopgraph.errors import ConfigurationError
-from shopgraph.learning.optimiser import OptimiserConfig, build_optimiser, take_step
+from shopgraph.learning.optimiser import OptimiserConfig
+from shopgraph.learning.updater import Updater
 
 
 class Square(nn.Module):
@@ -22,43 +23,43 @@ class Square(nn.Module):
 def test_two_steps_of_sgd_agree_with_hand_arithmetic() -> None:
     """3 - 0.1 * 6 = 2.4, then 2.4 - 0.1 * 4.8 = 1.92; kept gradients would give 1.32."""
     model = Square()
-    optimiser = build_optimiser(model, OptimiserConfig("sgd", 0.1, clip_norm=100.0))
-    assert take_step(model(), model, optimiser, 100.0) == pytest.approx(9.0)
+    updater = Updater(model, OptimiserConfig("sgd", 0.1, clip_norm=100.0), steps=10)
+    assert updater.backward(model()) == pytest.approx(9.0)
     assert model.w.item() == pytest.approx(2.4)
-    take_step(model(), model, optimiser, 100.0)
+    updater.backward(model())
     assert model.w.item() == pytest.approx(1.92)
 
 
 def test_the_gradient_is_clipped() -> None:
     model = Square()
-    optimiser = build_optimiser(model, OptimiserConfig("sgd", 0.1))
-    take_step(model(), model, optimiser, 1.0)
+    updater = Updater(model, OptimiserConfig("sgd", 0.1, clip_norm=1.0), steps=10)
+    updater.backward(model())
     assert model.w.item() == pytest.approx(2.9, abs=1e-5)
 
 
 def test_a_loss_that_is_no_number_updates_nothing() -> None:
     model = Square()
-    optimiser = build_optimiser(model, OptimiserConfig("sgd", 0.1))
+    updater = Updater(model, OptimiserConfig("sgd", 0.1, clip_norm=1.0), steps=10)
     with pytest.raises(FloatingPointError, match="learning rate"):
-        take_step(model() * float("nan"), model, optimiser, 1.0)
+        updater.backward(model() * float("nan"))
     assert model.w.item() == 3.0
 
 
 def test_a_gradient_that_is_no_number_updates_nothing() -> None:
     """The loss is 0, its gradient infinite: the root of w - 3 at w = 3."""
     model = Square()
-    optimiser = build_optimiser(model, OptimiserConfig("sgd", 0.1))
+    updater = Updater(model, OptimiserConfig("sgd", 0.1, clip_norm=1.0), steps=10)
     with pytest.raises(FloatingPointError, match="gradient"):
-        take_step((model.w - 3.0).sqrt().sum(), model, optimiser, 1.0)
+        updater.backward((model.w - 3.0).sqrt().sum())
     assert model.w.item() == 3.0
 
 
 def test_momentum_keeps_a_share_of_the_last_move() -> None:
     """3 - 0.1 * 6 = 2.4; the next move is 0.5 * 6 + 4.8 = 7.8 times 0.1."""
     model = Square()
-    optimiser = build_optimiser(model, OptimiserConfig("sgd", 0.1, momentum=0.5))
-    take_step(model(), model, optimiser, 100.0)
-    take_step(model(), model, optimiser, 100.0)
+    updater = Updater(model, OptimiserConfig("sgd", 0.1, momentum=0.5, clip_norm=100.0), steps=10)
+    updater.backward(model())
+    updater.backward(model())
     assert model.w.item() == pytest.approx(1.62)
 
 
