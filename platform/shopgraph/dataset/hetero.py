@@ -99,8 +99,9 @@ def _standardised(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Zero mean and unit deviation over `kept`; 0 elsewhere."""
     if not kept.any():
         return np.zeros_like(values)
-    deviation = values[kept].std() or 1.0
-    return np.where(kept, (values - values[kept].mean()) / deviation, 0.0)
+    deviation = values[kept].std()
+    # equal values differ from their own mean by rounding alone
+    return np.where(kept, (values - values[kept].mean()) / (deviation if deviation > 1e-9 else 1.0), 0.0)
 
 
 def finite(kind: str, features: np.ndarray) -> torch.Tensor:

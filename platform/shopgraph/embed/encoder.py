@@ -155,7 +155,9 @@ class Head(nn.Module):
         ).split(1, dim=1)
         crowd = torch.sigmoid(self.crowd(counted["user"]))
         user, product = (normalize(x[kind], dim=1, eps=1e-9) for kind in ("user", "product"))
-        found["user"] = torch.cat([user * torch.sqrt(1 - crowd * crowd), crowd, torch.zeros_like(crowd)], dim=1)
+        found["user"] = torch.cat(
+            [user * torch.sqrt((1 - crowd * crowd).clamp(min=1e-6)), crowd, torch.zeros_like(crowd)], dim=1
+        )
         found["product"] = torch.cat([product * gain, popular, rest], dim=1)
         return {kind: normalize(rows, dim=1, eps=1e-9) for kind, rows in found.items()}
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.embed.cuts import CutsConfig, cut_graphs
 from shopgraph.embed.message_graph import PURCHASED, MessageGraphs
 from shopgraph.errors import ConfigurationError, InputError
@@ -58,21 +59,23 @@ def test_a_cut_by_time_is_what_the_past_alone_gives(planted) -> None:
     assert np.array_equal(found.relations[PURCHASED].weight, alone.relations[PURCHASED].weight)
 
 
-def test_a_fold_is_what_its_other_pairs_give_whatever_was_paid_in_it(planted) -> None:
+def test_what_was_paid_in_the_predicted_purchases_changes_nothing(planted) -> None:
     snapshot, _ = planted()
     graphs = graphs_of(planted)
-    keys = graphs.purchases.keys()[::4]
-    lines = snapshot.relations["PURCHASED"]
-    bought = lines["start"].to_numpy() * PRODUCTS + lines["end"].to_numpy()
-    paid = np.where(np.isin(bought, keys), 1e6, lines["amount"].to_numpy())
-    dear = lines.set_column(lines.column_names.index("amount"), "amount", pa.array(paid))
-    other = MessageGraphs(
-        replace(snapshot, relations={**snapshot.relations, "PURCHASED": dear}), 6, half_life_weeks=20.0, seed=7
-    )
-    assert np.allclose(other.without(keys).features["product"], graphs.without(keys).features["product"])
-    assert not np.allclose(
-        other.before(other.end_ms).features["product"], graphs.before(graphs.end_ms).features["product"]
-    )
+    keys, moment = graphs.purchases.keys()[::4], graphs.end_ms - 3 * WEEK_MS
+    bought = graphs.purchases.users * PRODUCTS + graphs.purchases.products
+    for predicted, cut in (
+        (np.isin(bought, keys), lambda these: these.without(keys)),
+        (graphs.purchases.times >= moment, lambda these: these.before(moment)),
+    ):
+        lines = snapshot.relations["PURCHASED"]
+        paid = pa.array(np.where(predicted, 1e6, lines["amount"].to_numpy()))
+        dear = lines.set_column(lines.column_names.index("amount"), "amount", paid)
+        relations = {**snapshot.relations, "PURCHASED": dear}
+        other = MessageGraphs(replace(snapshot, relations=relations), 6, half_life_weeks=20.0, seed=7)
+        assert np.allclose(cut(other).features["product"], cut(graphs).features["product"])
+        whole, dearer = (each.before(each.end_ms).features["product"] for each in (graphs, other))
+        assert not np.allclose(whole, dearer)
 
 
 def test_a_history_too_short_to_cut_is_said(planted) -> None:

@@ -101,6 +101,16 @@ def test_isolated_nodes_and_gradients_are_finite(name: str, options: dict[str, o
         assert parameter.grad is None or torch.isfinite(parameter.grad).all(), label
 
 
+def test_a_user_who_goes_with_the_crowd_entirely_has_finite_gradients(planted) -> None:
+    graph = graph_of(planted()[0])
+    model = shaken("graphsage", {}, graph).train()
+    with torch.no_grad():
+        model.head.crowd[-1].bias.fill_(40.0)
+    model(graph)["user"][:, 0].sum().backward()
+    for label, parameter in model.named_parameters():
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), label
+
+
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_a_seed_gives_the_same_parameters(name: str, options: dict[str, object], planted) -> None:
     graph = graph_of(planted()[0])

@@ -24,7 +24,7 @@ CONFIG = GraphEmbeddingConfig(
     negatives=NegativesConfig(count=20),
     positives_per_user=2,
     users_per_batch=10,
-    optimiser=OptimiserConfig(learning_rate=0.03),
+    optimiser=OptimiserConfig(learning_rate=0.01),
     loop=LoopConfig(epochs=6),
 )
 FOLDS = replace(
