@@ -2,6 +2,7 @@
 
 Run as `replicas.py <folder>`: each process trains, writes `<folder>/rank<n>.json`, and trains once more; in the second
 epoch of that the second replica fails. One start of the processes for both, since that is what takes the time.
+`replicas.py <folder> failing` does the second alone.
 """
 
 from __future__ import annotations
@@ -81,9 +82,10 @@ def train(folder: Path, replica: Replica, failing_epoch: int | None = None) -> d
 def main() -> None:
     folder = Path(sys.argv[1])
     with process_group(timeout_seconds=60) as replica:
-        here = {"process": os.getpid(), "port": int(os.environ["MASTER_PORT"])}
-        found = {**here, **train(folder / "whole", replica)}
-        (folder / f"rank{replica.rank}.json").write_text(json.dumps(found))
+        if sys.argv[2:] != ["failing"]:
+            here = {"process": os.getpid(), "port": int(os.environ["MASTER_PORT"])}
+            found = {**here, **train(folder / "whole", replica)}
+            (folder / f"rank{replica.rank}.json").write_text(json.dumps(found))
         train(folder / "failing", replica, failing_epoch=2)
 
 

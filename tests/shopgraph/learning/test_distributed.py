@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import socket
 import subprocess
@@ -50,8 +51,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("replicas")
-    # a slow monitor leaves each process the time to say for itself why it ends
-    options = ["--standalone", "--nproc-per-node", "2", "--monitor-interval", "2"]
+    options = ["--standalone", "--nproc-per-node", "2"]
     command = [sys.executable, "-m", "torch.distributed.run", *options, str(SCRIPT), str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     return Run(folder, ended.returncode, ended.stderr)
@@ -79,8 +79,25 @@ def test_the_first_process_alone_judges_and_writes(run: Run) -> None:
 def test_a_process_that_fails_ends_the_other_and_the_checkpoint_stays(run: Run) -> None:
     assert run.status != 0
     assert "ValueError: the second replica has had enough" in run.said
-    assert "ServiceError: process 0 of 2 waited for another that ended or fell silent" in run.said
     assert kept_epochs(run.folder / "failing") == 1
+
+
+def test_the_process_that_is_left_says_that_it_waited(tmp_path: Path) -> None:
+    # torchrun may end it before it speaks, so that these two start without torchrun
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT), str(tmp_path), "failing"]
+    started = [
+        subprocess.Popen(command, env={**os.environ, **group, "RANK": rank}, stderr=subprocess.PIPE, text=True)
+        for rank in "01"
+    ]
+    try:
+        left, failed = (process.communicate(timeout=120)[1] for process in started)
+    finally:
+        for process in started:
+            process.kill()
+    assert "ServiceError: process 0 of 2 waited for another that ended or fell silent" in left
+    assert "ValueError: the second replica has had enough" in failed
+    assert kept_epochs(tmp_path / "failing") == 1
 
 
 def test_nothing_is_left_of_a_failed_run(run: Run) -> None:
@@ -93,15 +110,19 @@ def test_nothing_is_left_of_a_failed_run(run: Run) -> None:
             free.bind(("127.0.0.1", rank["port"]))
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def kept_epochs(folder: Path) -> int:
     return len(torch.load(folder / CHECKPOINT, weights_only=True)["curve"])
 
 
 def test_a_process_whose_peer_does_not_come_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", str(port))):
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", **address}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ServiceError, match="not all 2 training processes came within 1 s"), process_group("cpu", 1.0):
         pass
