@@ -26,7 +26,7 @@ from shopgraph.embed.message_graph import catalogue_matrix
 from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
 from shopgraph.evaluation import Figures, Scorer, evaluate, figures
 from shopgraph.learning.trained import TrainedEmbedding
-from shopgraph.ranking.candidates import find_candidates
+from shopgraph.ranking.candidates import CandidateConfig, find_candidates
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.facets import Facet, facets_of
 from shopgraph.ranking.folds import FoldConfig, make_folds
@@ -139,7 +139,8 @@ def fused(year: ShopYear, setting: str, folder: Path) -> None:
     config = configured(LambdaMartConfig(), chosen.get("trees", {}))
     sample = SampleConfig(**chosen.get("sample", {}))
     folds = make_folds(to_ms(year.learned.before), FoldConfig())
-    shop = Shop(year, chosen["sources"], folder)
+    candidates = configured(CandidateConfig(), chosen.get("candidates", {}))
+    shop = Shop(year, chosen["sources"], folder, candidates)
     rows = [
         shop.examples(fold.moment_ms, fold.settings(shop.purchases)[setting], sample, seed=number)
         for number, fold in enumerate(folds)
@@ -170,7 +171,8 @@ def timed_ranking(ranker: Ranker, examples: Examples, setting: Any, timed: dict[
 class Shop:
     """Sources and rows at any moment, each source fitted on what happened before it."""
 
-    def __init__(self, year: ShopYear, sources: list[str], folder: Path) -> None:
+    def __init__(self, year: ShopYear, sources: list[str], folder: Path, candidates: CandidateConfig) -> None:
+        self._candidates = candidates
         self.purchases, self._sources, self._folder = Purchases.of(year.learned), sources, folder
         self._snapshot, self._lines = year.learned, Lines.of(year.learned)
         self._facets: tuple[Facet, ...] = facets_of(year.learned)
@@ -178,7 +180,7 @@ class Shop:
         self._fitted: dict[int, dict[str, Scorer]] = {}
 
     def examples(self, moment_ms: int, setting: Any, sample: SampleConfig | None = None, seed: int = 0) -> Examples:
-        candidates = find_candidates(setting, self._scorers(moment_ms))
+        candidates = find_candidates(setting, self._scorers(moment_ms), self._candidates)
         return make_examples(candidates, setting, self._lines, self._facets, moment_ms, sample, seed)
 
     def _scorers(self, moment_ms: int) -> dict[str, Scorer]:
