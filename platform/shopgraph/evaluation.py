@@ -7,7 +7,7 @@ users with at least one true item. Coverage@k is the share of the candidates tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,6 +131,25 @@ def figures(ranked: np.ndarray, setting: Setting) -> Figures:
         mrr=mrr_at(hits),
         coverage=coverage_at(ranked, int(setting.candidates.sum())),
     )
+
+
+def by_segment(found: Figures, segments: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Means over the judged users of each segment; one without any is left out.
+
+    Shapes:
+        segments[name]: (users,), bool
+    """
+    judged = {name: members[found.users] for name, members in segments.items()}
+    return {
+        name: {
+            "users": int(members.sum()),
+            f"recall@{DEPTH}": float(found.recall[members].mean()),
+            f"ndcg@{DEPTH}": float(found.ndcg[members].mean()),
+            f"mrr@{DEPTH}": float(found.mrr[members].mean()),
+        }
+        for name, members in judged.items()
+        if members.any()
+    }
 
 
 def top(scores: np.ndarray, depth: int = DEPTH) -> np.ndarray:

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from shopgraph.cli.demo.scoring import Judged
 from shopgraph.evaluation import (
     NO_ITEM,
+    by_segment,
     evaluate,
     figures,
     paired_bootstrap,
@@ -36,6 +37,17 @@ def test_figures_agree_with_hand_arithmetic() -> None:
     assert found.ndcg.tolist() == pytest.approx([(1 + 0.5) / ideal, 0.0])
     assert found.mrr.tolist() == [1.0, 0.0]
     assert found.coverage == pytest.approx(3 / 4)
+
+
+def test_a_segment_has_the_means_of_its_own_judged_users() -> None:
+    novel = protocol(bought((0, 0), (1, 1)), bought((0, 1), (1, 0)))["novel"]
+    found = figures(np.array([[1, NO_ITEM], [2, 0]]), novel)
+    segments = {"first": np.array([True, False]), "both": np.array([True, True]), "nobody": np.array([False, False])}
+    told = by_segment(found, segments)
+    second = 1 / np.log2(3)
+    assert told["first"] == {"users": 1, "recall@20": 1.0, "ndcg@20": 1.0, "mrr@20": 1.0}
+    assert told["both"] == pytest.approx({"users": 2, "recall@20": 1.0, "ndcg@20": (1 + second) / 2, "mrr@20": 0.75})
+    assert "nobody" not in told
 
 
 def test_the_ideal_is_cut_at_the_depth() -> None:

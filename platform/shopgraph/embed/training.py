@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from shopgraph.dataset.judging import judged_settings
+from shopgraph.dataset.segments import user_segments
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.dataset.split import Holdout
 from shopgraph.embed.cuts import Cut, CutsConfig, cut_graphs
@@ -23,7 +24,7 @@ from shopgraph.embed.loss import LOSSES, scores
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
 from shopgraph.embed.negatives import Batch, NegativesConfig
 from shopgraph.errors import ConfigurationError, InputError
-from shopgraph.evaluation import evaluate
+from shopgraph.evaluation import Figures, Setting, by_segment, evaluate
 from shopgraph.learning.adversarial import AdversarialConfig, Perturbation, adversarial_loss
 from shopgraph.learning.checkpoint import Outcome
 from shopgraph.learning.distributed import ALONE, Replica, mean_of, share
@@ -113,11 +114,12 @@ def train_graph_embedding(
     cuts, whole = [Cut(cut.graph.to(device), cut.supervision) for cut in cuts], whole.to(device)
     model = build_encoder(config.encoder, config.options, whole.shape, config.dimension, seed).to(device)
     updater = Updater(model, config.optimiser, config.loop.epochs * steps_per_epoch(cuts, config), replica)
+    novel = _novel(snapshot, holdout) if holdout is not None else None
     outcome = fit(
         model,
         updater,
         partial(train_epoch, model, updater, cuts, config, seed, replica),
-        _judge(model, whole, snapshot, holdout) if holdout is not None else None,
+        None if novel is None else lambda: _deciding(encode(model, whole), novel),
         config.loop if epochs is None else replace(config.loop, epochs=epochs),
         folder,
         {"snapshot": snapshot.id, "config": asdict(config), "seed": seed, "refit": holdout is None},
@@ -126,7 +128,7 @@ def train_graph_embedding(
         tracker=tracker,
         replica=replica,
     )
-    return _trained(model, whole, snapshot, config, outcome, folder, seed, device)
+    return _trained(model, whole, snapshot, config, outcome, folder, seed, device, novel)
 
 
 def require_device(device: str) -> None:
@@ -206,19 +208,20 @@ def batch_loss(
     return adversarial_loss(loss_of, {"user": users, "product": products}, config.adversarial, noise)
 
 
-def _judge(
-    model: nn.Module, whole: MessageGraph, snapshot: Snapshot, holdout: Holdout
-) -> Callable[[], dict[str, float]]:
+def _novel(snapshot: Snapshot, holdout: Holdout) -> Setting:
+    """What decides when to stop: purchases of products that are new to their buyer."""
     novel = judged_settings(snapshot, holdout)["novel"]
     if not len(novel.users):
         raise InputError("nobody bought anything new in the held-out weeks: choose a longer holdout")
+    return novel
 
-    def judge() -> dict[str, float]:
-        found = encode(model, whole)
-        figures = evaluate(lambda rows: found["user"][rows] @ found["product"].T, novel)
-        return {f"novel.{name}": value for name, value in figures.means().items()}
 
-    return judge
+def _judged(found: Mapping[str, np.ndarray], novel: Setting) -> Figures:
+    return evaluate(lambda rows: found["user"][rows] @ found["product"].T, novel)
+
+
+def _deciding(found: Mapping[str, np.ndarray], novel: Setting) -> dict[str, float]:
+    return {f"novel.{name}": value for name, value in _judged(found, novel).means().items()}
 
 
 @torch.no_grad()
@@ -237,6 +240,7 @@ def _trained(
     folder: Path,
     seed: int,
     device: str,
+    novel: Setting | None,
 ) -> TrainedEmbedding:
     found = encode(model, whole)
     torch.save(model.state_dict(), folder / MODEL_FILE)
@@ -250,6 +254,7 @@ def _trained(
         best_epoch=outcome.best_epoch,
         curves=outcome.curve,
         files={MODEL_FILE: folder / MODEL_FILE},
+        segments={} if novel is None else by_segment(_judged(found, novel), user_segments(snapshot)),
         seeds=(seed,),
         device=device,
     )

@@ -51,6 +51,20 @@ def test_the_withheld_taste_comes_first(encoder: str, planted, tmp_path: Path) -
     assert products.shape == (PRODUCTS, 64)
 
 
+def test_the_card_tells_figures_by_the_length_of_history(planted, tmp_path: Path) -> None:
+    snapshot, holdout = planted()
+    trained = train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path)
+    assert trained.segments == {
+        "bought 1 to 8 products": {
+            name.removeprefix("novel."): value
+            for name, value in trained.metrics.items()
+            if name not in ("loss", "novel.coverage@20")
+        }
+    }
+    refit = train_graph_embedding(snapshot, CONFIG, None, "cpu", 7, tmp_path / "refit", epochs=1)
+    assert refit.segments == {}
+
+
 def test_the_order_of_edges_changes_nothing(planted, tmp_path: Path) -> None:
     snapshot, holdout = planted()
     shuffled, _ = planted(np.random.default_rng(5).permutation(USERS * 8))
