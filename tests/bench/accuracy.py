@@ -59,8 +59,10 @@ def main() -> None:
         if asked.only is None or name in asked.only:
             run(year, kind, name)
     rows = list(read(year / "results"))
-    figures = {**keys(rows), "accuracy.total_s": time.perf_counter() - started}
+    parts = list(timed_parts(year / "results"))
+    figures = {**keys(rows), **speed_keys(parts), "accuracy.total_s": time.perf_counter() - started}
     tables = {f"{setting}, weeks 49-53": list(lines(rows, setting)) for setting in SETTINGS}
+    tables["an epoch, each pair positive once"] = parts
     path = write("accuracy", figures, tables)
     show(tables, path)
 
@@ -68,6 +70,7 @@ def main() -> None:
 def jobs() -> Iterator[tuple[str, str]]:
     yield from (("peer", name) for name in CHOSEN["peers"])
     yield from (("encoder", name) for name in CHOSEN["encoders"])
+    yield from (("speed", name) for name in CHOSEN["encoders"])
     yield from (("fused", setting) for setting in CHOSEN["ranker"])
 
 
@@ -78,15 +81,20 @@ def run(year: Path, kind: str, name: str) -> None:
         status = model.wait(timeout=MODEL_TIMEOUT_SECONDS)
     if status != 0:
         raise SystemExit(f"{kind} {name} ended with status {status}")
-    names = [name] if kind != "fused" else [f"ours-{name}", f"ours_without_graph-{name}"]
-    for each in names:
+    for each in results_of(kind, name):
         path = year / "results" / f"{each}.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"peak_gib": memory.peak_bytes / 2**30}, indent=2))
 
 
+def results_of(kind: str, name: str) -> list[str]:
+    """Names of the figures that a job leaves."""
+    of_fused = [f"ours-{name}", f"ours_without_graph-{name}"]
+    return {"peer": [name], "encoder": [name], "fused": of_fused, "speed": []}[kind]
+
+
 def read(results: Path) -> Iterator[Row]:
     for kind, name in jobs():
-        for model in [name] if kind != "fused" else [f"ours-{name}", f"ours_without_graph-{name}"]:
+        for model in results_of(kind, name):
             if not (results / f"{model}.npz").exists():
                 continue
             arrays = np.load(results / f"{model}.npz")
@@ -134,6 +142,26 @@ def keys(rows: list[Row]) -> dict[str, float]:
                 f"{setting}.ndcg@20.ours_over_without_graph", fused["ours"], fused["ours_without_graph"]
             )
     return figures
+
+
+def timed_parts(results: Path) -> Iterator[dict[str, object]]:
+    """Seconds of an epoch by encoder and part of the year."""
+    for name in CHOSEN["encoders"]:
+        path = results / f"speed-{name}.json"
+        for part in json.loads(path.read_text()) if path.exists() else []:
+            yield {
+                "encoder": name,
+                "share of the year": part["share"],
+                "pairs": part["pairs"],
+                "epoch s": round(part["epoch_s"], 2),
+                "s per million pairs": round(1e6 * part["epoch_s"] / part["pairs"], 2),
+            }
+
+
+def speed_keys(parts: list[dict[str, object]]) -> dict[str, object]:
+    found = {f"train.epoch_s.{part['encoder']}.{part['share of the year']:g}": part["epoch s"] for part in parts}
+    whole = {f"train.epoch_s.{part['encoder']}": part["epoch s"] for part in parts if part["share of the year"] == 1}
+    return found | whole
 
 
 def interval(key: str, ours: Row, theirs: Row) -> dict[str, float]:

@@ -1,8 +1,9 @@
 """One model of `make bench-accuracy` in a process of its own, so that its memory is its own.
 
-    python accuracy_model.py FOLDER peer NAME | encoder NAME | fused SETTING | fused_without_graph SETTING
+    python accuracy_model.py FOLDER peer NAME | encoder NAME | fused SETTING | speed NAME
 
-writes FOLDER/results/NAME.npz: figures of each judged user; NAME.json: seconds and rates.
+writes FOLDER/results/NAME.npz: figures of each judged user; NAME.json: seconds and rates. `speed` writes
+speed-NAME.json: the seconds of an encoder's epochs, for parts of the year.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from shop_year import WINDOWS, ShopYear, open_year
+from shop_year import WINDOWS, ShopYear, open_year, whole_year
 
 from shopgraph.collaborative.peers import PEERS, fit_peer
 from shopgraph.dataset.hetero import to_hetero
+from shopgraph.dataset.judging import seen_pairs
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.message_graph import catalogue_matrix
 from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
 from shopgraph.evaluation import Figures, Scorer, evaluate, figures
@@ -38,6 +43,9 @@ CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())
 SEED = 7
 WARM_COLD = ("all", "novel", "cold")
 GRAPH_GROUPS = ("graph", "attribute")
+YEAR_SHARES = (0.25, 0.5, 1.0)
+SPEED_FOLDS = 4
+TIMED_EPOCHS = 3
 
 
 def main() -> None:
@@ -47,6 +55,8 @@ def main() -> None:
         peer(year, name, folder)
     elif kind == "encoder":
         encoder(year, name, folder)
+    elif kind == "speed":
+        speed(name, folder)
     else:
         fused(year, name, folder)
 
@@ -83,6 +93,29 @@ def encoder(year: ShopYear, name: str, folder: Path) -> None:
     found = judged(year, dict.fromkeys(settings, score), timed)
     keep(folder, name, found, timed)
     np.savez(folder / "results" / f"{name}-vectors.npz", **{k: v.matrix for k, v in trained.vectors.items()})
+
+
+def speed(name: str, folder: Path) -> None:
+    """Seconds of an epoch in which each pair is positive once, over all 53 weeks and over parts of them."""
+    whole = whole_year()
+    began_ms, end_ms = int(Purchases.of(whole).times.min()), to_ms(whole.before)
+    config = once_each(configured(GraphEmbeddingConfig(), CHOSEN["encoders"][name]))
+    found = []
+    for share in YEAR_SHARES:
+        part = whole.until(datetime.fromtimestamp((began_ms + share * (end_ms - began_ms)) / 1000, UTC))
+        with TemporaryDirectory() as scratch:
+            trained = train_graph_embedding(part, config, None, "cpu", SEED, Path(scratch), told, TIMED_EPOCHS)
+        seconds = [record.seconds for record in trained.curves]
+        pairs = int(seen_pairs(part).nnz)
+        found.append({"share": share, "pairs": pairs, "epoch_s": float(np.median(seconds)), "seconds": seconds})
+        print(f"  {name:24} {share:4.0%} of the year  {pairs:9,} pairs  {found[-1]['epoch_s']:.1f} s", flush=True)
+    (folder / "results").mkdir(exist_ok=True)
+    (folder / "results" / f"speed-{name}.json").write_text(json.dumps(found, indent=2))
+
+
+def once_each(config: GraphEmbeddingConfig) -> GraphEmbeddingConfig:
+    """Folds share out the pairs, and a batch takes all of its users' pairs."""
+    return replace(config, cuts=CutsConfig(by="folds", count=SPEED_FOLDS), positives_per_user=None)
 
 
 def trained_encoder(

@@ -33,8 +33,7 @@ class ShopYear:
 def prepare(folder: Path) -> ShopYear:
     """Read the package once and keep what was cut; users get the same pseudonyms in every run."""
     if not (folder / "id").exists():
-        feed = read_journey(Pseudonymiser(bytes(KEY_BYTES)))
-        learned, rest = split(assemble(feed.nodes, feed.relations, WEEK_STARTS[END_WEEK]), WEEK_STARTS[VALIDATION_WEEK])
+        learned, rest = split(whole_year(), WEEK_STARTS[VALIDATION_WEEK])
         moment = pa.scalar(WEEK_STARTS[TEST_WEEK], rest.purchases.schema.field("at").type)
         in_test = pc.greater_equal(rest.purchases["at"], moment)
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,6 +42,12 @@ def prepare(folder: Path) -> ShopYear:
         Holdout(rest.purchases.filter(in_test)).write(folder / "test")
         (folder / "id").write_text(learned.id)
     return open_year(folder)
+
+
+def whole_year() -> Snapshot:
+    """All 53 weeks, read from the package."""
+    feed = read_journey(Pseudonymiser(bytes(KEY_BYTES)))
+    return assemble(feed.nodes, feed.relations, WEEK_STARTS[END_WEEK])
 
 
 def open_year(folder: Path) -> ShopYear:
