@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from robustness import under_attack
 from shop_year import WINDOWS, ShopYear, open_year, whole_year
 
 from shopgraph.collaborative.peers import PEERS, fit_peer
@@ -91,6 +92,8 @@ def encoder(year: ShopYear, name: str, folder: Path) -> None:
     score = by_vectors(trained)
     settings = ("all", "novel") if name == "lightgcn" else WARM_COLD
     found = judged(year, dict.fromkeys(settings, score), timed)
+    vectors = (trained.vectors[label].matrix for label in ("User", "Product"))
+    timed["robust"] = under_attack(*vectors, year.settings("test")["novel"])
     keep(folder, name, found, timed)
     np.savez(folder / "results" / f"{name}-vectors.npz", **{k: v.matrix for k, v in trained.vectors.items()})
 
