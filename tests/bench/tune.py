@@ -49,14 +49,14 @@ class Job:
         return merged(defaults_of(self.kind, self.model), found)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--only", nargs="+", metavar="NAME", help="peers, encoders, or fused")
     options.add_argument("--seconds", type=float, default=300.0, help="of trials, for a model in a setting [300]")
     options.add_argument("--trials", type=int, default=200, help="at most, for a model in a setting [200]")
     options.add_argument("--write", action="store_true", help="put what does better into chosen.json")
     options.add_argument("--json", action="store_true", help="print the result as JSON")
-    asked = options.parse_args()
+    asked = options.parse_args(arguments)
     if asked.seconds <= 0 or asked.trials < 1:
         options.error("--seconds must be above 0 and --trials at least 1")
     chosen = json.loads(CHOSEN_FILE.read_text())
@@ -95,7 +95,7 @@ def tune(year: Path, journals: Path, chosen: Mapping[str, Any], jobs: Sequence[J
         ConfigurationError: a committed value lies outside what is searched.
         InputError: nobody is judged in a setting.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     weeks = ValidationYear(year)
     studies = [study_of(job, journals, chosen, weeks) for job in jobs]
     judges = [objective_of(job.kind, job.model, job.setting, weeks) for job in jobs]
@@ -149,6 +149,8 @@ def tell(bars: Progress, bar: Any, study: Study) -> None:
     found = study.tuned()
     said = f"{found.trials} trials, {figure(found.before)} to {figure(found.after)}"
     bars.update(bar, completed=found.seconds, said=said)
+    if not bars.console.is_terminal:  # bars are drawn at the end alone there, and a search takes hours
+        bars.console.print(f"{study.model} {study.setting}: {said}", soft_wrap=True)
 
 
 def show(found: Sequence[Tuned]) -> None:

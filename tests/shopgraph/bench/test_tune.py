@@ -10,7 +10,7 @@ import pytest
 from search_space import PEER_SPACES, Number, defaults_of, nested, space_of, values_in
 from shop_year import open_year
 from study import Budget, Tuned
-from tune import CHOSEN_FILE, Job, jobs_of, tune, write_back
+from tune import CHOSEN_FILE, Job, jobs_of, main, tune, write_back
 
 from shopgraph.collaborative.peers import PEERS
 from shopgraph.embed.encoders import ENCODERS
@@ -94,6 +94,22 @@ def test_a_committed_value_outside_the_space_is_refused_before_the_first_trial(y
     wide = CHOSEN | {"peers": {"popularity": {"all": {"weeks": 500}}}}
     with pytest.raises(ConfigurationError, match=r"peers\.popularity\.all: weeks = 500 lies outside"):
         tune(year, tmp_path / "tuning", wide, jobs("popularity")[:1], Budget(PLENTY, 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "ease", "eese"], "no model is called eese; there are attribute_affinity"),
+        (["--only", "ease", "--seconds", "0"], "--seconds must be above 0"),
+        (["--only", "ease", "--trials", "0"], "--trials at least 1"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_before_the_year_is_read(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert said in capsys.readouterr().err
 
 
 def test_what_does_better_is_written_back_and_every_other_line_stays(tmp_path: Path) -> None:
