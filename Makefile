@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy pictures clean
+.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy tune-accuracy pictures clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -66,6 +66,9 @@ bench-demo: setup ## Time, memory and accuracy of the demo, rates of import, ing
 
 bench-accuracy: .venv/.installed ## Peers, encoders and the learned fusion on the accuracy protocol (BENCH="--only ease" runs some)
 	@$(BIN)/python tests/bench/accuracy.py $(or $(BENCH),--fresh)
+
+tune-accuracy: .venv/.installed ## Search each model's configuration on weeks 45-48 (TUNE="--only ease --seconds 60 --write")
+	@$(BIN)/python tests/bench/tune.py $(TUNE)
 
 pictures: setup browser ## Take the README's pictures from the demo's panel
 	@SHOPGRAPH_HOME=$(DEMO_HOME) $(BIN)/python tests/browser/pictures.py

@@ -51,10 +51,10 @@ def main() -> None:
     options.add_argument("--only", nargs="*", help="models to run (again); the others' last results are shown beside")
     options.add_argument("--fresh", action="store_true", help="forget what earlier runs left")
     asked = options.parse_args()
-    if asked.fresh:
-        shutil.rmtree(FOLDER, ignore_errors=True)
-    started = time.perf_counter()
     year = FOLDER / "year"
+    if asked.fresh:
+        shutil.rmtree(year, ignore_errors=True)
+    started = time.perf_counter()
     prepare(year)
     for kind, name in jobs():
         if asked.only is None or name in asked.only:

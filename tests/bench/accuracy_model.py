@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -174,14 +175,10 @@ def fused(year: ShopYear, setting: str, folder: Path) -> None:
     chosen = CHOSEN["ranker"][setting]
     config = configured(LambdaMartConfig(), chosen.get("trees", {}))
     sample = SampleConfig(**chosen.get("sample", {}))
-    folds = make_folds(to_ms(year.learned.before), FoldConfig())
     candidates = configured(CandidateConfig(), chosen.get("candidates", {}))
     shop = Shop(year, chosen["sources"], folder, candidates)
-    rows = [
-        shop.examples(fold.moment_ms, fold.settings(shop.purchases)[setting], sample, seed=number)
-        for number, fold in enumerate(folds)
-    ]
     end = to_ms(year.learned.before)
+    rows = fold_examples(shop, setting, end, sample)
     windows = {window: year.settings(window)[setting] for window in WINDOWS}
     asked = {window: shop.examples(end, windows[window]) for window in WINDOWS}
     for name, groups in (("ours", ()), ("ours_without_graph", GRAPH_GROUPS)):
@@ -195,6 +192,14 @@ def fused(year: ShopYear, setting: str, folder: Path) -> None:
             f"{window}.{setting}": timed_ranking(ranker, cut[window], windows[window], timed) for window in WINDOWS
         }
         keep(folder, f"{name}-{setting}", found, timed)
+
+
+def fold_examples(shop: Shop, setting: str, end_ms: int, sample: SampleConfig) -> list[Examples]:
+    """What a ranker is trained on: rows of every inner fold before a moment."""
+    return [
+        shop.examples(fold.moment_ms, fold.settings(shop.purchases)[setting], sample, seed=number)
+        for number, fold in enumerate(make_folds(end_ms, FoldConfig()))
+    ]
 
 
 def timed_ranking(ranker: Ranker, examples: Examples, setting: Any, timed: dict[str, Any]) -> Figures:
@@ -214,6 +219,12 @@ class Shop:
         self._facets: tuple[Facet, ...] = facets_of(year.learned)
         self._catalogue = catalogue_matrix(to_hetero(year.learned))
         self._fitted: dict[int, dict[str, Scorer]] = {}
+
+    def asking(self, candidates: CandidateConfig) -> Shop:
+        """The same sources, fitted once for both, asked for other candidates."""
+        other = copy(self)
+        other._candidates = candidates
+        return other
 
     def examples(self, moment_ms: int, setting: Any, sample: SampleConfig | None = None, seed: int = 0) -> Examples:
         candidates = find_candidates(setting, self._scorers(moment_ms), self._candidates)

@@ -21,7 +21,7 @@ WINDOWS = ("validation", "test")
 
 @dataclass(frozen=True)
 class ShopYear:
-    """What models may see, and the purchases after it."""
+    """What models may see, and the purchases after it, by those windows that were opened."""
 
     learned: Snapshot
     holdouts: dict[str, Holdout]
@@ -30,7 +30,7 @@ class ShopYear:
         return judged_settings(self.learned, self.holdouts[window])
 
 
-def prepare(folder: Path) -> ShopYear:
+def prepare(folder: Path, windows: tuple[str, ...] = WINDOWS) -> ShopYear:
     """Read the package once and keep what was cut; users get the same pseudonyms in every run."""
     if not (folder / "id").exists():
         learned, rest = split(whole_year(), WEEK_STARTS[VALIDATION_WEEK])
@@ -41,7 +41,7 @@ def prepare(folder: Path) -> ShopYear:
         Holdout(rest.purchases.filter(pc.invert(in_test))).write(folder / "validation")
         Holdout(rest.purchases.filter(in_test)).write(folder / "test")
         (folder / "id").write_text(learned.id)
-    return open_year(folder)
+    return open_year(folder, windows)
 
 
 def whole_year() -> Snapshot:
@@ -50,6 +50,7 @@ def whole_year() -> Snapshot:
     return assemble(feed.nodes, feed.relations, WEEK_STARTS[END_WEEK])
 
 
-def open_year(folder: Path) -> ShopYear:
+def open_year(folder: Path, windows: tuple[str, ...] = WINDOWS) -> ShopYear:
+    """Of the purchases that judge, only those windows that are asked for are read."""
     learned = open_snapshot(folder, (folder / "id").read_text())
-    return ShopYear(learned, {window: Holdout.read(folder / window) for window in WINDOWS})
+    return ShopYear(learned, {window: Holdout.read(folder / window) for window in windows})
