@@ -71,8 +71,8 @@ def main() -> None:
 
 def jobs() -> Iterator[tuple[str, str]]:
     yield from (("peer", name) for name in CHOSEN["peers"])
-    yield from (("encoder", name) for name in CHOSEN["encoders"])
-    yield from (("speed", name) for name, config in CHOSEN["encoders"].items() if "adversarial" not in config)
+    yield from (("encoder", name) for name in (*CHOSEN["encoders"], *CHOSEN["hardened"]))
+    yield from (("speed", name) for name in CHOSEN["encoders"])
     yield from (("fused", setting) for setting in CHOSEN["ranker"])
 
 

@@ -125,9 +125,17 @@ def once_each(config: GraphEmbeddingConfig) -> GraphEmbeddingConfig:
 def trained_encoder(
     name: str, snapshot: Snapshot, year: ShopYear | None, folder: Path, epochs: int | None = None
 ) -> TrainedEmbedding:
-    config = configured(GraphEmbeddingConfig(), CHOSEN["encoders"][name])
+    config = configured(GraphEmbeddingConfig(), encoder_options(name))
     holdout = year.holdouts["validation"] if year else None
     return train_graph_embedding(snapshot, config, holdout, "cpu", SEED, folder, told, epochs)
+
+
+def encoder_options(name: str) -> dict[str, Any]:
+    """What is chosen for an encoder; a hardened one is another's configuration with adversarial training."""
+    if name not in CHOSEN["hardened"]:
+        return dict(CHOSEN["encoders"][name])
+    hardened = CHOSEN["hardened"][name]
+    return {**CHOSEN["encoders"][hardened["of"]], "adversarial": hardened["adversarial"]}
 
 
 def by_vectors(trained: TrainedEmbedding) -> Scorer:
