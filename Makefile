@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy tune-accuracy pictures clean
+.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy bench-scale tune-accuracy pictures clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -58,7 +58,7 @@ lock: .venv/bin/uv ## Resolve the Python packages anew into requirements.lock
 	@$(BIN)/uv pip compile --upgrade --universal --generate-hashes --python-version 3.11 --all-extras \
 	  --custom-compile-command "make lock" --quiet pyproject.toml -o requirements.lock
 
-bench: bench-demo bench-accuracy ## Run every benchmark and write BENCHMARKS.md
+bench: bench-demo bench-accuracy bench-scale ## Run every benchmark and write BENCHMARKS.md
 	@$(BIN)/python tests/bench/report.py
 
 bench-demo: setup ## Time, memory and accuracy of the demo, rates of import, ingest, export, recommendation and pages
@@ -66,6 +66,9 @@ bench-demo: setup ## Time, memory and accuracy of the demo, rates of import, ing
 
 bench-accuracy: .venv/.installed ## Peers, encoders and the learned fusion on the accuracy protocol (BENCH="--only ease" runs some)
 	@$(BIN)/python tests/bench/accuracy.py $(or $(BENCH),--fresh)
+
+bench-scale: .venv/.installed ## Training steps by neighbour sampling on 10 million purchase edges (BENCH="--batches 20" for fewer)
+	@$(BIN)/python tests/bench/scale.py $(BENCH)
 
 tune-accuracy: .venv/.installed ## Search each model's configuration on weeks 45-48 (TUNE="--only ease --seconds 60 --write")
 	@$(BIN)/python tests/bench/tune.py $(TUNE)

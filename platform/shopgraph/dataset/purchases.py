@@ -78,6 +78,13 @@ class Purchases:
         age_weeks = (moment_ms - np.maximum(self.times, oldest)) / WEEK_MS
         return keys, np.bincount(pair, 0.5 ** (age_weeks / half_life_weeks), len(keys))
 
+    def latest(self) -> np.ndarray:
+        """(pairs,) int64: the newest time of each distinct pair, in the order of `keys`."""
+        keys, pair = np.unique(self.users * self.product_count + self.products, return_inverse=True)
+        found = np.full(len(keys), UNKNOWN_TIME)
+        np.maximum.at(found, pair, self.times)
+        return found
+
     def buyers(self) -> np.ndarray:
         """(products,) int64: distinct buyers of each product."""
         return np.bincount(self.keys() % self.product_count, minlength=self.product_count)

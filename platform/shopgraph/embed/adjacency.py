@@ -19,22 +19,44 @@ class Adjacency:
         target, source: (edges,), int64, rows of the two node types
         weight: (edges,), float32, above 0
         shape: (targets, sources)
+        time: (edges,), int64, milliseconds since 1970 UTC; None where edges have none or nobody asked
     """
 
     target: torch.Tensor
     source: torch.Tensor
     weight: torch.Tensor
     shape: tuple[int, int]
+    time: torch.Tensor | None = None
     _kept: dict[str, torch.Tensor] = field(default_factory=dict, repr=False, compare=False)
     """What was computed once: coefficients by name, sparse matrices, orders of the edges."""
 
     @classmethod
-    def of(cls, matrix: sp.csr_array) -> Adjacency:
-        """Of a (targets, sources) matrix of weights."""
+    def of(cls, matrix: sp.csr_array, time: np.ndarray | None = None) -> Adjacency:
+        """Of a (targets, sources) matrix of weights, and one time an entry of it, row by row."""
         matrix.sort_indices()
         target = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         weight = torch.from_numpy(matrix.data.astype(np.float32))
-        return cls(_rows(target), _rows(matrix.indices), weight, matrix.shape)
+        moments = None if time is None else torch.from_numpy(time)
+        return cls(_rows(target), _rows(matrix.indices), weight, matrix.shape, moments)
+
+    @classmethod
+    def sampled(
+        cls,
+        target: torch.Tensor,
+        source: torch.Tensor,
+        weight: torch.Tensor,
+        symmetric: torch.Tensor,
+        shape: tuple[int, int],
+    ) -> Adjacency:
+        """Of edges drawn from a whole, in any order, with the whole's symmetric coefficients: degrees don't shrink.
+
+        Means are over what was drawn. Weights and coefficients count for the edges that were not.
+        """
+        order = torch.argsort(target * shape[1] + source)
+        found = cls(target[order], source[order], weight[order], shape)
+        found.coefficients()
+        found._kept["symmetric"] = symmetric[order]
+        return found
 
     def __len__(self) -> int:
         return len(self.target)
@@ -42,7 +64,9 @@ class Adjacency:
     def reversed(self) -> Adjacency:
         """The same edges with their ends turned round."""
         order = self._transposing()
-        return Adjacency(self.source[order], self.target[order], self.weight[order], (self.shape[1], self.shape[0]))
+        time = None if self.time is None else self.time[order]
+        shape = (self.shape[1], self.shape[0])
+        return Adjacency(self.source[order], self.target[order], self.weight[order], shape, time)
 
     def towards(self, rows: torch.Tensor) -> Adjacency:
         """The edges into some targets, (rows,) distinct, renumbered in that order; coefficients stay the whole's."""
@@ -51,7 +75,7 @@ class Adjacency:
         target = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
         first = torch.cumsum(counts, 0) - counts
         edges = torch.arange(len(target), device=rows.device) - first[target] + starts[rows][target]
-        coefficients = {name: value[edges] for name, value in self._coefficients().items()}
+        coefficients = {name: value[edges] for name, value in self.coefficients().items()}
         return Adjacency(target, self.source[edges], self.weight[edges], (len(rows), self.shape[1]), _kept=coefficients)
 
     def total(self, x: torch.Tensor) -> torch.Tensor:
@@ -83,7 +107,8 @@ class Adjacency:
         return exponent / total[self.target]
 
     def to(self, device: str) -> Adjacency:
-        return Adjacency(self.target.to(device), self.source.to(device), self.weight.to(device), self.shape)
+        time = None if self.time is None else self.time.to(device)
+        return Adjacency(self.target.to(device), self.source.to(device), self.weight.to(device), self.shape, time)
 
     def matrix(self, values: torch.Tensor) -> torch.Tensor:
         """(targets, sources), sparse CSR, of one value an edge."""
@@ -95,11 +120,11 @@ class Adjacency:
         return _csr(self.source[order], self.target[order], values[order], (self.shape[1], self.shape[0]))
 
     def _product(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        matrix = self._once(f"{name} matrix", lambda: self.matrix(self._coefficients()[name]))
-        transposed = self._once(f"{name} transposed", lambda: self.transposed(self._coefficients()[name]))
+        matrix = self._once(f"{name} matrix", lambda: self.matrix(self.coefficients()[name]))
+        transposed = self._once(f"{name} transposed", lambda: self.transposed(self.coefficients()[name]))
         return _SparseProduct.apply(matrix, transposed, x)
 
-    def _coefficients(self) -> dict[str, torch.Tensor]:
+    def coefficients(self) -> dict[str, torch.Tensor]:
         """By name of a linear way of passing, (edges,)."""
         if "mean" not in self._kept:
             targets, sources = (

@@ -9,6 +9,7 @@ import numpy as np
 from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
 from shopgraph.embed.negatives import Supervision
+from shopgraph.embed.sampled_graph import Neighbourhoods
 from shopgraph.errors import ConfigurationError, InputError
 
 KINDS = ("time", "folds")
@@ -41,6 +42,8 @@ class Cut:
 
     graph: MessageGraph
     supervision: Supervision
+    neighbourhoods: Neighbourhoods | None = None
+    """Where batches draw their part of the graph; None where they take it whole."""
 
 
 def cut_graphs(graphs: MessageGraphs, config: CutsConfig, seed: int) -> tuple[list[Cut], MessageGraph]:

@@ -110,7 +110,8 @@ class Stem(nn.Module):
         x = dict(graph.position)
         for kind, layer in self.from_features.items():
             x[kind] = x[kind] + STEP_SHARE * layer(graph.features[kind])
-        for kind, rows in self.learned.items():
+        for kind, every in self.learned.items():
+            rows = every if graph.nodes is None else every[graph.nodes[kind]]
             x[kind] = STEP_SHARE * rows + graph.pooled[kind] if kind in graph.pooled else STEP_SHARE * rows
         return x
 

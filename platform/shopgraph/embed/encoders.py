@@ -36,16 +36,22 @@ def build_encoder(name: str, options: Mapping[str, Any], shape: GraphShape, dime
     Raises:
         ConfigurationError: an unknown encoder or option.
     """
-    kind, build = _known(name)
+    config = encoder_config(name, options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ENCODERS[name][1](shape, dimension, config)
+
+
+def encoder_config(name: str, options: Mapping[str, Any]) -> Any:
+    """The encoder's own config; what is left out of the options keeps its default.
+
+    Raises:
+        ConfigurationError: an unknown encoder or option.
+    """
+    if name not in ENCODERS:
+        raise ConfigurationError(f"encoder {name!r}: choose from {', '.join(ENCODERS)}")
+    kind = ENCODERS[name][0]
     known = {item.name for item in fields(kind)}
     if unknown := sorted(set(options) - known):
         raise ConfigurationError(f"{name} has no option {unknown[0]!r}: it knows {', '.join(sorted(known))}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build(shape, dimension, kind(**options))
-
-
-def _known(name: str) -> tuple[type, Callable[..., nn.Module]]:
-    if name not in ENCODERS:
-        raise ConfigurationError(f"encoder {name!r}: choose from {', '.join(ENCODERS)}")
-    return ENCODERS[name]
+    return kind(**options)

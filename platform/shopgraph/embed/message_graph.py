@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +49,7 @@ class MessageGraph:
         pooled[kind]: (nodes, width), mean position of the products that a brand, author, category, attribute describes
         popularity: (products, POPULARITY_FEATURES); activity: (users, ACTIVITY_FEATURES)
         known: ascending keys of the pairs bought before the moment
+        nodes[kind]: (nodes,), rows of the whole graph that these are; None where this is the whole
     """
 
     relations: dict[EdgeType, Adjacency]
@@ -59,6 +60,8 @@ class MessageGraph:
     activity: torch.Tensor
     sizes: dict[str, int]
     known: np.ndarray
+    moment_ms: int
+    nodes: dict[str, torch.Tensor] | None = None
 
     @property
     def shape(self) -> GraphShape:
@@ -70,15 +73,14 @@ class MessageGraph:
         return {edge: relation.towards(rows[edge[2]]) for edge, relation in self.relations.items() if edge[2] in rows}
 
     def to(self, device: str) -> MessageGraph:
-        return MessageGraph(
-            {edge: adjacency.to(device) for edge, adjacency in self.relations.items()},
-            {kind: x.to(device) for kind, x in self.features.items()},
-            {kind: x.to(device) for kind, x in self.position.items()},
-            {kind: x.to(device) for kind, x in self.pooled.items()},
-            self.popularity.to(device),
-            self.activity.to(device),
-            self.sizes,
-            self.known,
+        return replace(
+            self,
+            relations={edge: adjacency.to(device) for edge, adjacency in self.relations.items()},
+            features={kind: x.to(device) for kind, x in self.features.items()},
+            position={kind: x.to(device) for kind, x in self.position.items()},
+            pooled={kind: x.to(device) for kind, x in self.pooled.items()},
+            popularity=self.popularity.to(device),
+            activity=self.activity.to(device),
         )
 
 
@@ -89,14 +91,21 @@ class MessageGraphs:
         width: columns of the positions.
         half_life_weeks: age at which an event weighs half.
         text: (products, columns), vectors of a frozen language model, joined to the products' features.
+        timed: whether an edge of behaviour is to carry the time of its pair's newest event, as sampling takes it.
     """
 
     def __init__(
-        self, snapshot: Snapshot, width: int, half_life_weeks: float, seed: int, text: np.ndarray | None = None
+        self,
+        snapshot: Snapshot,
+        width: int,
+        half_life_weeks: float,
+        seed: int,
+        text: np.ndarray | None = None,
+        timed: bool = False,
     ) -> None:
         data = to_hetero(snapshot)
         self.purchases, self.end_ms = Purchases.of(snapshot), to_ms(snapshot.before)
-        self._width, self._half_life_weeks, self._seed = width, half_life_weeks, seed
+        self._width, self._half_life_weeks, self._seed, self._timed = width, half_life_weeks, seed, timed
         self._sizes = {kind: data[kind].num_nodes for kind in NODE_KINDS.values()}
         self._products, self._lines = snapshot.nodes["Product"], snapshot.relations["PURCHASED"]
         self._text = None if text is None else torch.from_numpy(text)
@@ -136,6 +145,7 @@ class MessageGraphs:
             activity=activity(past, moment_ms),
             sizes=self._sizes,
             known=known,
+            moment_ms=moment_ms,
         )
 
     def _features(self, lines: np.ndarray) -> dict[str, torch.Tensor]:
@@ -147,11 +157,13 @@ class MessageGraphs:
     def _relations(self, moment_ms: int, excluded: np.ndarray | None) -> dict[EdgeType, Adjacency]:
         found: dict[EdgeType, Adjacency] = {}
         for edge, events in self._behaviour.items():
-            keys, weight = self._weights(events.before(moment_ms), moment_ms)
+            past = events.before(moment_ms)
+            keys, weight = self._weights(past, moment_ms)
+            time = past.latest() if self._timed else None
             if edge == PURCHASED and excluded is not None:
                 kept = ~np.isin(keys, excluded)
-                keys, weight = keys[kept], weight[kept]
-            found |= both_ways(edge, events.matrix(keys, weight))
+                keys, weight, time = keys[kept], weight[kept], None if time is None else time[kept]
+            found |= both_ways(edge, events.matrix(keys, weight), time)
         return found | self._catalogue
 
     def _weights(self, events: Purchases, moment_ms: int) -> tuple[np.ndarray, np.ndarray]:
@@ -159,10 +171,10 @@ class MessageGraphs:
         return keys, np.sqrt(count)  # a habit counts more than a try, but not tenfold
 
 
-def both_ways(edge: EdgeType, matrix: sp.csr_array) -> dict[EdgeType, Adjacency]:
-    """An edge type and its reverse, of a (sources, targets) matrix of weights."""
+def both_ways(edge: EdgeType, matrix: sp.csr_array, time: np.ndarray | None = None) -> dict[EdgeType, Adjacency]:
+    """An edge type and its reverse, of a (sources, targets) matrix of weights, and one time an entry of it."""
     source, name, target = edge
-    backward = Adjacency.of(matrix)
+    backward = Adjacency.of(matrix, time)
     return {edge: backward.reversed(), (target, f"rev_{name}", source): backward}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -18,11 +19,13 @@ from shopgraph.dataset.segments import user_segments
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.dataset.split import Holdout
 from shopgraph.embed.cuts import Cut, CutsConfig, cut_graphs
-from shopgraph.embed.encoder import POLES
-from shopgraph.embed.encoders import build_encoder
+from shopgraph.embed.encoder import POLES, Rows
+from shopgraph.embed.encoders import build_encoder, encoder_config
 from shopgraph.embed.loss import LOSSES, scores
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
 from shopgraph.embed.negatives import Batch, NegativesConfig
+from shopgraph.embed.sampled_graph import Neighbourhoods
+from shopgraph.embed.sampling import SamplingConfig, sampling_config
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.evaluation import Figures, Setting, by_segment, evaluate
 from shopgraph.learning.adversarial import AdversarialConfig, Perturbation, adversarial_loss
@@ -59,6 +62,9 @@ class GraphEmbeddingConfig:
     users_per_batch: int = 600
     positives_per_user: int | None = 6
     """Drawn for each user of a batch; null takes every pair once an epoch."""
+    sampling: SamplingConfig | None = None
+    """How much of its neighbourhood a batch draws; null passes the messages of the whole graph, where memory holds it.
+    Judging and the final vectors take all neighbours either way."""
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(learning_rate=0.01, clip_norm=1.0, schedule="cosine", warmup_share=0.1)
@@ -71,6 +77,8 @@ class GraphEmbeddingConfig:
         for name, kind in {**parts, "optimiser": OptimiserConfig, "loop": LoopConfig}.items():
             if isinstance(getattr(self, name), Mapping):
                 object.__setattr__(self, name, kind(**getattr(self, name)))
+        if isinstance(self.sampling, Mapping):
+            object.__setattr__(self, "sampling", sampling_config(self.sampling))
         if self.loss not in LOSSES:
             raise ConfigurationError(f"loss {self.loss!r}: choose from {', '.join(LOSSES)}")
         if self.dimension <= POLES:
@@ -95,23 +103,26 @@ def train_graph_embedding(
     Args:
         text: (products, columns), vectors of a frozen language model as features of products.
         replica: one of several processes (torchrun) that share each batch's users; all are to be given the same
-            snapshot, config, seed and folder, and take the steps that a single process would.
+            snapshot, config, seed and folder, and take the steps that a single process would (with sampling, each draws
+            neighbourhoods of its own).
 
     Returns:
         vectors of every product and user of the snapshot, (n, dimension), float32, unit length.
 
     Raises:
         InputError: no purchases, a single user, a feature that is not a finite number, or too short a history to cut.
-        ConfigurationError: neither a holdout nor a number of epochs, or a device that is not there.
+        ConfigurationError: neither a holdout nor a number of epochs, a device that is not there, or sampling that does
+            not fit the encoder.
     """
     if holdout is None and epochs is None:
         raise ConfigurationError("training needs a holdout to stop by, or the number of epochs to train for")
     require_device(device)
+    require_depth(config)
     require_purchases(snapshot)
     progress(STEP, 0, config.loop.epochs, "cutting the graph")
-    graphs = MessageGraphs(snapshot, config.dimension - POLES, config.half_life_weeks, seed, text)
-    cuts, whole = cut_graphs(graphs, config.cuts, seed)
-    cuts, whole = [Cut(cut.graph.to(device), cut.supervision) for cut in cuts], whole.to(device)
+    timed = config.sampling is not None
+    graphs = MessageGraphs(snapshot, config.dimension - POLES, config.half_life_weeks, seed, text, timed)
+    cuts, whole = placed(*cut_graphs(graphs, config.cuts, seed), config, device)
     model = build_encoder(config.encoder, config.options, whole.shape, config.dimension, seed).to(device)
     updater = Updater(model, config.optimiser, config.loop.epochs * steps_per_epoch(cuts, config), replica)
     novel = _novel(snapshot, holdout) if holdout is not None else None
@@ -137,6 +148,27 @@ def require_device(device: str) -> None:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigurationError(f"device {device!r} is not there: {str(error).splitlines()[0]}") from None
+
+
+def require_depth(config: GraphEmbeddingConfig) -> None:
+    """Raises ConfigurationError where the encoder can't work on a sample of as many hops."""
+    known = encoder_config(config.encoder, config.options)
+    if config.sampling is None:
+        return
+    if config.encoder == "lightgcn":
+        raise ConfigurationError("lightgcn scales its products by the longest of all: train it with sampling null")
+    hops = len(config.sampling.num_neighbors)
+    if hops != known.layers:
+        raise ConfigurationError(f"num_neighbors: {hops} for {known.layers} layers of {config.encoder}, one a layer")
+
+
+def placed(
+    cuts: list[Cut], whole: MessageGraph, config: GraphEmbeddingConfig, device: str
+) -> tuple[list[Cut], MessageGraph]:
+    """The graphs on the device; with sampling they stay in the host's memory, and batches draw their parts of them."""
+    if config.sampling is None:
+        return [replace(cut, graph=cut.graph.to(device)) for cut in cuts], whole.to(device)
+    return [replace(cut, neighbourhoods=Neighbourhoods(cut.graph, config.sampling, device)) for cut in cuts], whole
 
 
 def require_purchases(snapshot: Snapshot) -> None:
@@ -168,6 +200,7 @@ def train_epoch(
     """
     random = np.random.default_rng([seed, epoch])
     noise = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    draws = np.random.default_rng([seed, epoch, 1 + replica.rank])
     batches = [
         cut.supervision.batches(config.users_per_batch, config.positives_per_user, config.negatives, random)
         for cut in cuts
@@ -176,27 +209,42 @@ def train_epoch(
     losses, weights = [], []
     model.train()
     for number in random.permutation(np.repeat(np.arange(len(cuts)), sizes)):
-        batch, graph = next(batches[number]), cuts[number].graph
+        batch, cut = next(batches[number]), cuts[number]
         rows = share(range(len(batch.users)), replica.rank, replica.world)
         part = batch if replica.world == 1 else batch.share(rows.start, rows.stop)
-        losses.append(updater.backward(batch_loss(model, updater, graph, part, config, noise), len(rows)))
+        graph, places = seen(cut, part, draws)
+        losses.append(updater.backward(batch_loss(model, updater, graph, places, part, config, noise), len(rows)))
         weights.append(len(rows))
     updater.flush()
     return mean_of(float(np.average(losses, weights=weights)), replica, sum(weights))
+
+
+def seen(cut: Cut, batch: Batch, draws: np.random.Generator) -> tuple[MessageGraph, Rows]:
+    """What a batch's messages pass over, and where in it the batch's users and pool are."""
+    rows = {"user": batch.users, "product": batch.pool}
+    if cut.neighbourhoods is not None:
+        return cut.neighbourhoods.around(rows, int(draws.integers(2**63)))
+    device = cut.graph.popularity.device
+    return cut.graph, {kind: chosen.to(device) for kind, chosen in rows.items()}
 
 
 def batch_loss(
     model: nn.Module,
     updater: Updater,
     graph: MessageGraph,
+    rows: Rows,
     batch: Batch,
     config: GraphEmbeddingConfig,
     noise: torch.Generator,
 ) -> torch.Tensor:
-    """The loss of one batch, under adversarial perturbation of the vectors that are ranked by where that is asked."""
+    """The loss of one batch, under adversarial perturbation of the vectors that are ranked by where that is asked.
+
+    Args:
+        rows: of the graph: the batch's users and its pool.
+    """
     batch = batch.to(graph.popularity.device)
     with updater.autocast():
-        found = model(graph, {"user": batch.users, "product": batch.pool})
+        found = model(graph, rows)
     scale: torch.Tensor = model.scale  # type: ignore[assignment]
     users, products = found["user"].float(), found["product"].float()
 
@@ -226,8 +274,10 @@ def _deciding(found: Mapping[str, np.ndarray], novel: Setting) -> dict[str, floa
 
 @torch.no_grad()
 def encode(model: nn.Module, graph: MessageGraph) -> dict[str, np.ndarray]:
-    """The vectors of every kind of node: (nodes, dimension), float32."""
+    """The vectors of every kind of node: (nodes, dimension), float32; computed where the graph is."""
     model.eval()
+    if next(model.parameters()).device != graph.popularity.device:
+        model = copy.deepcopy(model).to(graph.popularity.device)
     return {kind: rows.cpu().numpy() for kind, rows in model(graph).items()}
 
 
