@@ -1,8 +1,8 @@
 """`make bench-scale`: training steps on a generated shop of 10 million purchase edges, by neighbour sampling.
 
-Users and products are of power-law activity and popularity; one of the later edges' pairs is told apart from chance
-pairs at each step. Positions are random directions (singular vectors of such a graph cost more than the steps), so the
-figures are of speed and memory alone: nothing here is learned that could be judged.
+Activity and popularity follow power laws; each step tells pairs bought after the graph's moment from chance pairs.
+Positions are random directions (singular vectors of such a graph cost more than the steps), so the figures are of speed
+and memory alone: nothing here is learned that could be judged.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def generated(edges: int) -> Shop:
-    """A year of distinct pairs; the last tenth as many again are what comes after the moment."""
+    """A year of distinct pairs, and a tenth as many that come after the moment."""
     random = np.random.default_rng(SEED)
     users, products = max(2, edges // EDGES_PER_USER), max(2, edges // EDGES_PER_PRODUCT)
     wanted = edges + edges // 10
