@@ -86,6 +86,7 @@ class Study:
         better. The sampler is seeded anew by the number of finished trials: interrupted or not, a study tries the same.
         """
         self._begin_with_committed()
+        told(self)
         while self._of(self._committed) is None or self._within(budget):
             self._study.sampler = optuna.samplers.TPESampler(seed=SEED + len(self.finished), constant_liar=False)
             self._study.optimize(lambda trial: self._try(trial, objective), n_trials=1)
