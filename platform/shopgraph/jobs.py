@@ -31,6 +31,7 @@ RETRAIN_STEPS: dict[str, str] = {
 """The steps of a retraining in order, each with the queue it waits in."""
 
 NIGHTLY = "retrain.nightly"
+ENCODE_NEW = "newcomers.encode"
 LEASE_KEY = "shopgraph:lease:retrain"
 """Hash with the field `run` while a retraining is under way; it lapses with its holder."""
 

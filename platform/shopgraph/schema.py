@@ -88,6 +88,14 @@ class EmbeddingFamily:
         """A user's list again, without the products bought before the snapshot's day."""
         return f"{self.name}_{slot}_new"
 
+    def edges_property(self, slot: str) -> str:
+        """Of a node encoded after the publish: how many relations its vector was made of."""
+        return f"{self.name}_{slot}_edges"
+
+    def until_property(self, slot: str) -> str:
+        """Of a user encoded after the publish: the newest event that the vector knows."""
+        return f"{self.name}_{slot}_until"
+
     def index_name(self, slot: str) -> str:
         return f"{self.indexed.lower()}_{self.name}_{slot}"
 

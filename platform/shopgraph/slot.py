@@ -66,6 +66,7 @@ class Slot:
         self.id = f"{family.name}_{name}"
         self._key = family.vector_property(name)
         self._list = family.list_property(name)
+        self._of_newcomers = dict.fromkeys((family.edges_property(name), family.until_property(name)))
         self._index = family.index_name(name)
 
     def held_version(self) -> str | None:
@@ -164,14 +165,15 @@ class Slot:
                 "id": node,
                 "key": self._key,
                 "vector": vector(entry.matrix[i]),
-                "lists": {k: v[i] for k, v in lists.items()},
+                "lists": {**self._of_newcomers, **{k: v[i] for k, v in lists.items()}},
             }
             for i, node in enumerate(entry.ids)
         )
         self._send(f"{label.lower()}_slot_written", "written", rows, len(entry.ids), label)
 
     def _clear_others(self, label: str, kept: set[str]) -> None:
-        empty = dict.fromkeys((self._key, self._list, self._family.novel_list_property(self.name)))
+        properties = (self._key, self._list, self._family.novel_list_property(self.name))
+        empty = {**dict.fromkeys(properties), **self._of_newcomers}
         filled = self._graph.read(f"{label.lower()}_ids", key=self._key)[0]["filled"]
         rows = [{"id": node, "empty": empty} for node in filled if node not in kept]
         self._send(f"{label.lower()}_slot_cleared", "cleared", rows, len(rows), label)

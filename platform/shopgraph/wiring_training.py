@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,7 @@ from shopgraph.derivation import derive
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.gate import GateConfig, Verdict, judge
 from shopgraph.graph.connection import Graph
+from shopgraph.newcomers import NewVectors, find_newcomers, write_newcomers
 from shopgraph.publish import publish_release, serving
 from shopgraph.registry import Registry, Vectors
 from shopgraph.schema import FAMILIES
@@ -27,12 +29,22 @@ from shopgraph.wiring_serving import open_graph
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from shopgraph.embed.artefact import EncodingArtefact
     from shopgraph.learning.tracker import Tracker
 
 Config = TypeVar("Config", bound="DataclassInstance")
 
 HELD_OUT_VERSION = "held_out_version"
 """On the card of a refitted version: the version whose figures its card shows."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """How many newcomers got their vectors, and under which release; None where there was nothing to look for."""
+
+    release: str | None = None
+    products: int = 0
+    users: int = 0
 
 
 @dataclass(frozen=True)
@@ -191,6 +203,27 @@ class Training:
         snapshot = self.snapshot(snapshot_id)
         return publish_release(self.graph, self.registry, versions, snapshot, progress, encode=encode).id
 
+    def encode_new(self) -> Encoded:
+        """Give the products and users that came after the release's snapshot their vectors, without training.
+
+        Where another release took over meanwhile nothing is written: the next call encodes for that one.
+
+        Raises:
+            InputError: the version that serves keeps nothing to encode with, or its files are gone.
+        """
+        found = find_newcomers(self.graph, self.registry)
+        if found is None:
+            return Encoded()
+        vectors = NewVectors()
+        if found.products or found.users:
+            from shopgraph.embed.inductive import encode_newcomers
+
+            self._device()
+            vectors = encode_newcomers(*_encoding(self.registry.folder, found.served.version), found)
+        if not write_newcomers(self.graph, found, vectors):
+            return Encoded()
+        return Encoded(found.release, len(vectors.products.ids), len(vectors.users.ids))
+
     def _newcomers(self, version_id: str) -> Callable[[list[str]], np.ndarray]:
         """Text vectors of products that came after the export; the graph is read again only where there are any."""
 
@@ -225,6 +258,15 @@ def build_training(settings: Settings) -> Training:
     """Open what training takes; close it in the process that opened it."""
     graph = open_graph(settings)
     return Training(settings, graph, RunLog(graph), Registry(settings.models))
+
+
+@lru_cache(maxsize=1)
+def _encoding(models: Path, version: str) -> tuple[EncodingArtefact, Vectors]:
+    """A version's artefact and its products' vectors; kept, since newcomers come all day and one version serves it."""
+    from shopgraph.embed.artefact import open_artefact
+
+    registry = Registry(models)
+    return open_artefact(registry.path(version)), registry.vectors(version, "Product")
 
 
 def configured(config: Config, overrides: Mapping[str, Any]) -> Config:

@@ -102,6 +102,7 @@ def generated(edges: int) -> Shop:
             "user": normalize(drawn(users, DIMENSION - 2), dim=1),
             "product": normalize(drawn(products, DIMENSION - 2), dim=1),
         },
+        fold_in=torch.zeros((products, DIMENSION - 2)),
         pooled={},
         popularity=drawn(products, POPULARITY_FEATURES),
         activity=drawn(users, ACTIVITY_FEATURES),

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shopgraph.errors import BusyError
-from shopgraph.jobs import IO, NIGHTLY
+from shopgraph.graph.connection import Graph
+from shopgraph.jobs import ENCODE_NEW, IO, NIGHTLY
 from shopgraph.services.broker import Broker
 from shopgraph.settings import Settings
 from shopgraph_workers.__main__ import only_one
@@ -21,7 +22,7 @@ def test_the_night_is_the_shops_own(
 ) -> None:
     monkeypatch.setattr("shopgraph_workers.app.local_zone", lambda: "America/New_York")
     app = create_app(settings.model_copy(update={"retrain_hour": 3}))
-    (entry,) = app.conf.beat_schedule.values()
+    entry = app.conf.beat_schedule["nightly retraining"]
     assert (entry["task"], entry["options"]["queue"]) == (NIGHTLY, IO)
     schedule = entry["schedule"]
     schedule.app = app
@@ -48,6 +49,26 @@ def test_a_second_beat_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Path
     holder.communicate()
     with only_one(lock):
         time.sleep(0)
+
+
+def test_newcomers_are_looked_for_every_other_second_and_looks_do_not_pile_up(
+    settings: Settings, broker: Broker, graph: Graph, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(settings)
+    entry = app.conf.beat_schedule["newcomers"]
+    assert (entry["task"], entry["options"]["queue"]) == (ENCODE_NEW, IO)
+    assert entry["schedule"] == entry["options"]["expires"] == 2.0
+    look = app.tasks[ENCODE_NEW]
+    assert look.apply().state == "SUCCESS"  # before the first release there is nothing to look for
+    graph.driver.execute_query(
+        "CYPHER 25 CREATE (:Release {id: 'r', active: true, created_at: datetime()})"
+        "-[:NAMES {family: 'graph', slot: 'blue'}]->(:ModelVersion {id: 'graph-gone', before: datetime()})",
+        database_=graph.database,
+    )
+    for _ in range(2):
+        assert look.apply().state == "SUCCESS"
+    said = [record for record in caplog.records if "no model version 'graph-gone'" in record.getMessage()]
+    assert len(said) == 1
 
 
 def test_an_app_takes_json_alone_and_brings_no_torch(settings: Settings, broker: Broker) -> None:

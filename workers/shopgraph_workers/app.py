@@ -11,8 +11,17 @@ from celery.exceptions import Ignore, Reject
 from celery.signals import after_setup_logger, worker_ready, worker_shutting_down
 from redis import Redis
 
-from shopgraph.errors import BusyError
-from shopgraph.jobs import BROKER_OPTIONS, IO, NIGHTLY, RETRAIN_STEPS, SOCKET_TIMEOUT_SECONDS, Jobs, RetrainRequest
+from shopgraph.errors import BusyError, InputError, PublishError, ServiceError
+from shopgraph.jobs import (
+    BROKER_OPTIONS,
+    ENCODE_NEW,
+    IO,
+    NIGHTLY,
+    RETRAIN_STEPS,
+    SOCKET_TIMEOUT_SECONDS,
+    Jobs,
+    RetrainRequest,
+)
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import broker_url
 from shopgraph.wiring_training import build_training
@@ -59,6 +68,7 @@ def create_app(settings: Settings) -> Celery:
     execution = Execution(lambda: build_training(settings), runs, terms, stopping)
     _register_steps(app, execution)
     _register_nightly(app, url, execution)
+    _register_newcomers(app, execution)
     _connect_signals(Recovery(Jobs(url), runs, terms, execution), stopping)
     return app
 
@@ -86,6 +96,23 @@ def _register_nightly(app: Celery, url: str, execution: Execution) -> None:
             logger.info("the nightly retraining is run %s", run_id)
         except BusyError as error:
             logger.warning("no nightly retraining: %s", error)
+
+
+def _register_newcomers(app: Celery, execution: Execution) -> None:
+    told: set[str] = set()
+
+    @app.task(name=ENCODE_NEW, queue=IO, acks_late=False)
+    def encode_new() -> None:
+        try:
+            encoded = execution.training.encode_new()
+        except (InputError, PublishError, ServiceError) as error:
+            if str(error) not in told:  # the next look is 2 s away: once is enough
+                told.add(str(error))
+                logger.warning("newcomers are not encoded: %s", error)
+            return
+        told.clear()
+        if encoded.products or encoded.users:
+            logger.info("%s: %d products and %d users encoded", encoded.release, encoded.products, encoded.users)
 
 
 def _connect_signals(recovery: Recovery, stopping: threading.Event) -> None:

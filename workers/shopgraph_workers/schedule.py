@@ -1,4 +1,4 @@
-"""The nightly retraining, in the shop's own time."""
+"""The nightly retraining, in the shop's own time, and the look for newcomers every other second."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 from celery.schedules import crontab
 from tzlocal import get_localzone_name
 
-from shopgraph.jobs import IO, NIGHTLY
+from shopgraph.jobs import ENCODE_NEW, IO, NIGHTLY
 
 LATE_SECONDS = 6 * 3600
 """A nightly retraining that no worker took up by then is dropped: the next night's learns from more."""
+
+ENCODE_SECONDS = 2.0
+"""Between two looks for products and users without a vector; one that no worker took up by the next is dropped."""
 
 
 def local_zone() -> str:
@@ -23,5 +26,10 @@ def beat_schedule(retrain_hour: int) -> dict[str, dict[str, Any]]:
             "task": NIGHTLY,
             "schedule": crontab(minute="0", hour=str(retrain_hour)),
             "options": {"queue": IO, "expires": LATE_SECONDS},
-        }
+        },
+        "newcomers": {
+            "task": ENCODE_NEW,
+            "schedule": ENCODE_SECONDS,
+            "options": {"queue": IO, "expires": ENCODE_SECONDS},
+        },
     }

@@ -10,5 +10,5 @@ WITH lease
 WHERE lease.token = $token
 SET lease.expires_at = datetime.realtime() + duration({seconds: $seconds})
 MERGE (s:Slot {id: $id})
-SET s.version = $version
+SET s.version = $version, s.has_newcomers = false
 RETURN s.id AS id

@@ -3,20 +3,23 @@
 // params: release, user, as_of, limit, without, reach
 // returns: items, scores, via
 // The products nearest to the user in the graph embedding that a release serves from the blue slot: the exact list of
-// a user who bought nothing since the snapshot, else a search with the user's vector moved by the mean of what was bought
-// since. `reach` is how deep the search goes, so that enough is left when `without` is long.
+// a user who bought nothing since the snapshot, while nothing came into the catalogue since, else a search with the user's
+// vector moved by the mean of what was bought since the vector was made. `reach` is how deep the search goes, so that
+// enough is left when `without` is long.
 CYPHER 25
 MATCH (:Release {id: $release, graph_slot: 'blue'})-[:NAMES {family: 'graph'}]->(version:ModelVersion)
 MATCH (u:User {id: $user})
 CALL (u, version) {
   MATCH (u)-[b:PURCHASED]->(p:Product)
   WHERE b.at >= version.before AND b.at < $as_of AND p.graph_blue IS NOT NULL
+    AND (u.graph_blue_until IS NULL OR b.at > u.graph_blue_until)
   WITH p, b
   ORDER BY b.at DESC, p.id
   LIMIT 20
   RETURN collect(p.graph_blue) AS since
 }
-WITH u, since, CASE WHEN size($without) > 0 THEN u.graph_blue_new ELSE u.graph_blue_top END AS exact
+WITH u, since, CASE WHEN EXISTS { (:Slot {id: 'graph_blue', has_newcomers: true}) } THEN null
+                    WHEN size($without) > 0 THEN u.graph_blue_new ELSE u.graph_blue_top END AS exact
 CALL (u, since, exact) {
   WHEN size(since) = 0 AND exact IS NOT NULL THEN {
     WITH split(exact, '\n') AS near

@@ -12,6 +12,7 @@ RETURN r.id AS release,
        COLLECT { MATCH (r)-[n:NAMES]->(v:ModelVersion) RETURN [n.family, v.id] } AS versions,
        COLLECT { MATCH (d:Derivation) RETURN d.newest_event_at AS at
                  UNION
-                 MATCH (r)-[:NAMES]->(v:ModelVersion) RETURN v.newest_event_at AS at } AS known_until,
+                 MATCH (r)-[:NAMES]->(v:ModelVersion) RETURN v.newest_event_at AS at }
+         + [CASE r.graph_slot WHEN 'blue' THEN u.graph_blue_until WHEN 'green' THEN u.graph_green_until END] AS known_until,
        u IS NOT NULL AS known,
        EXISTS { (u)-[b:PURCHASED|VIEWED]->(:Product) WHERE b.at < $as_of } AS active

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shopgraph.cli import demo, export, ingest, recommend, releases, retrain, schema, services, web, worker
+from shopgraph.cli import demo, encode, export, ingest, recommend, releases, retrain, schema, services, web, worker
 
 
 def register(app: typer.Typer) -> None:
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command()(export.export)
     web.register(app)
     app.command()(retrain.retrain)
+    app.command()(encode.encode)
     app.command()(worker.worker)
     app.command()(worker.beat)
     app.command()(worker.queues)

@@ -78,14 +78,22 @@ def product_features(products: pa.Table, purchased: pa.Table) -> np.ndarray:
 
 
 def user_features(snapshot: Snapshot) -> np.ndarray:
-    """(users, distinct segment values), float32: one-hot segments, values in alphabetical order."""
+    """(users, segment columns), float32: one-hot segments."""
     users = snapshot.nodes["User"]
     columns = [
-        pc.fill_null(pc.equal(users[name], value), False).to_numpy()
+        pc.fill_null(pc.equal(users[name], value), False).to_numpy() for name, value in segment_columns(snapshot)
+    ]
+    return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((users.num_rows, 0), np.float32)
+
+
+def segment_columns(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """Segment and value of each column of `user_features`, values in alphabetical order."""
+    users = snapshot.nodes["User"]
+    return [
+        (name, value)
         for name in SEGMENTS
         for value in sorted(value for value in pc.unique(users[name]).to_pylist() if value)
     ]
-    return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((users.num_rows, 0), np.float32)
 
 
 def _weights(table: pa.Table) -> np.ndarray:

@@ -46,6 +46,7 @@ class MessageGraph:
             weighted by the root of its events, each counting half as much every half-life
         features[kind]: (nodes, columns), float32, standardised, 0 where nothing is stated
         position["user"], position["product"]: (nodes, width)
+        fold_in: (products of the whole, width), what finds the position of a user who came later: `structure.folded`
         pooled[kind]: (nodes, width), mean position of the products that a brand, author, category, attribute describes
         popularity: (products, POPULARITY_FEATURES); activity: (users, ACTIVITY_FEATURES)
         known: ascending keys of the pairs bought before the moment
@@ -55,6 +56,7 @@ class MessageGraph:
     relations: dict[EdgeType, Adjacency]
     features: dict[str, torch.Tensor]
     position: dict[str, torch.Tensor]
+    fold_in: torch.Tensor
     pooled: dict[str, torch.Tensor]
     popularity: torch.Tensor
     activity: torch.Tensor
@@ -78,6 +80,7 @@ class MessageGraph:
             relations={edge: adjacency.to(device) for edge, adjacency in self.relations.items()},
             features={kind: x.to(device) for kind, x in self.features.items()},
             position={kind: x.to(device) for kind, x in self.position.items()},
+            fold_in=self.fold_in.to(device),
             pooled={kind: x.to(device) for kind, x in self.pooled.items()},
             popularity=self.popularity.to(device),
             activity=self.activity.to(device),
@@ -105,7 +108,7 @@ class MessageGraphs:
     ) -> None:
         data = to_hetero(snapshot)
         self.purchases, self.end_ms = Purchases.of(snapshot), to_ms(snapshot.before)
-        self._width, self._half_life_weeks, self._seed, self._timed = width, half_life_weeks, seed, timed
+        self._width, self.half_life_weeks, self._seed, self._timed = width, half_life_weeks, seed, timed
         self._sizes = {kind: data[kind].num_nodes for kind in NODE_KINDS.values()}
         self._products, self._lines = snapshot.nodes["Product"], snapshot.relations["PURCHASED"]
         self._text = None if text is None else torch.from_numpy(text)
@@ -141,6 +144,7 @@ class MessageGraphs:
             pooled=described,
             features=self._features(lines),
             position={"user": placed.user, "product": placed.product},
+            fold_in=placed.fold_in,
             popularity=popularity(past, moment_ms),
             activity=activity(past, moment_ms),
             sizes=self._sizes,
@@ -167,8 +171,13 @@ class MessageGraphs:
         return found | self._catalogue
 
     def _weights(self, events: Purchases, moment_ms: int) -> tuple[np.ndarray, np.ndarray]:
-        keys, count = events.decayed(moment_ms, self._half_life_weeks)
-        return keys, np.sqrt(count)  # a habit counts more than a try, but not tenfold
+        return event_weights(events, moment_ms, self.half_life_weeks)
+
+
+def event_weights(events: Purchases, moment_ms: int, half_life_weeks: float) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct pairs as ascending keys, and what each weighs in a message graph at a moment."""
+    keys, count = events.decayed(moment_ms, half_life_weeks)
+    return keys, np.sqrt(count)  # a habit counts more than a try, but not tenfold
 
 
 def both_ways(edge: EdgeType, matrix: sp.csr_array, time: np.ndarray | None = None) -> dict[EdgeType, Adjacency]:

@@ -64,6 +64,7 @@ class Neighbourhoods:
             relations=relations,
             features={kind: batch[kind].features for kind in whole.features},
             position={kind: batch[kind].position for kind in whole.position},
+            fold_in=whole.fold_in,
             pooled={kind: batch[kind].pooled for kind in whole.pooled},
             popularity=batch["product"].popularity,
             activity=batch["user"].activity,

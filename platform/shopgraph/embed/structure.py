@@ -24,6 +24,8 @@ NEW_BUYER_WINDOWS_WEEKS = (2, 4, 8)
 POPULARITY_FEATURES = len(WINDOWS_WEEKS) + len(NEW_BUYER_WINDOWS_WEEKS) + 2
 ACTIVITY_WINDOWS_WEEKS = (4, 12)
 ACTIVITY_FEATURES = 2 * len(ACTIVITY_WINDOWS_WEEKS) + 2
+NEVER_SOLD = -1.0
+"""Last column of `popularity` of a product that was never sold; the others are 0."""
 EVER = len(WINDOWS_WEEKS)
 """Column of the buyers ever in `popularity`."""
 
@@ -35,10 +37,28 @@ class Positions:
     Shapes:
         user: (users, width), unit rows
         product: (products, width), rows of length 1 that shrink to 0 with few buyers
+        fold_in: (products, width), what the weights of a user's products are multiplied by to find the user's position
     """
 
     user: torch.Tensor
     product: torch.Tensor
+    fold_in: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Mean and deviation of the logarithms of counts, by which later ones are standardised alike.
+
+    Shapes:
+        mean, deviation: (columns,), float64
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    def applied(self, values: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """(rows, columns), float32; 0 outside of `kept`."""
+        return np.where(kept[:, None], (values - self.mean) / self.deviation, 0.0).astype(np.float32)
 
 
 def positions(
@@ -60,7 +80,31 @@ def positions(
         user, product = user @ left @ right, product @ left @ right
     buyers = torch.from_numpy(np.bincount(keys % shape[1], minlength=shape[1]).astype(np.float32))
     certain = (buyers / SHRINKAGE_BUYERS).clamp(max=1.0)[:, None]
-    return Positions(normalize(user, dim=1, eps=1e-9), normalize(product, dim=1, eps=1e-9) * certain)
+    return Positions(
+        normalize(user, dim=1, eps=1e-9),
+        normalize(product, dim=1, eps=1e-9) * certain,
+        _folding(product, np.bincount(keys % shape[1], weight, shape[1])),
+    )
+
+
+def folded(weights: sp.csr_array, fold_in: torch.Tensor) -> torch.Tensor:
+    """The positions of users by the weights of what they bought: for a user of the singular vectors, their own.
+
+    Shapes:
+        weights: (users, products); fold_in: (products, width), of `Positions`
+        returns: (users, width), unit rows, 0 where nothing was bought
+
+    Source: folding-in, Deerwester et al., Indexing by latent semantic analysis (1990).
+    """
+    return normalize(torch.from_numpy((weights @ fold_in.numpy()).astype(np.float32)), dim=1, eps=1e-9)
+
+
+def _folding(product: torch.Tensor, degree: np.ndarray) -> torch.Tensor:
+    """D_p^-power P (P^T P)^-1: least squares on the products' side; a user's own degree is a length, which goes."""
+    side = product.double()
+    inverse = torch.linalg.pinv(side.T @ side, hermitian=True, rtol=1e-6)
+    damping = torch.from_numpy(np.where(degree > 0, np.maximum(degree, 1e-12) ** -POSITION_DEGREE_POWER, 0.0))
+    return (damping[:, None] * (side @ inverse)).float()
 
 
 def popularity(past: Purchases, moment_ms: int) -> torch.Tensor:
@@ -79,17 +123,32 @@ def popularity(past: Purchases, moment_ms: int) -> torch.Tensor:
     columns += [_counts(product[first >= moment_ms - weeks * WEEK_MS], count) for weeks in NEW_BUYER_WINDOWS_WEEKS]
     columns += [_counts(past.products, count)]
     sold = columns[EVER] > 0
-    logs = _standardised(np.log1p(np.stack(columns, axis=1)), sold)
-    logs[~sold, -1] = -1.0
+    logs = np.log1p(np.stack(columns, axis=1))
+    logs = _standard(logs, sold).applied(logs, sold)
+    logs[~sold, -1] = NEVER_SOLD
     return torch.from_numpy(logs)
 
 
-def activity(past: Purchases, moment_ms: int) -> torch.Tensor:
+def activity(past: Purchases, moment_ms: int, standard: Standard | None = None) -> torch.Tensor:
     """Standardised logs of a user's products by window, products ever, new products by window, and lines ever.
+
+    Args:
+        standard: of an earlier moment's users; by default that of the users given.
 
     Shapes:
         returns: (users, ACTIVITY_FEATURES), float32, 0 for a user who never bought
     """
+    logs, active = _activity_logs(past, moment_ms)
+    return torch.from_numpy((standard or _standard(logs, active)).applied(logs, active))
+
+
+def activity_standard(past: Purchases, moment_ms: int) -> Standard:
+    """What `activity` is standardised by."""
+    return _standard(*_activity_logs(past, moment_ms))
+
+
+def _activity_logs(past: Purchases, moment_ms: int) -> tuple[np.ndarray, np.ndarray]:
+    """(users, ACTIVITY_FEATURES), float64, and (users,), bool: who ever bought."""
     first, last, keys = _pair_times(past)
     count = past.user_count
     user = keys // past.product_count
@@ -97,8 +156,7 @@ def activity(past: Purchases, moment_ms: int) -> torch.Tensor:
     columns += [_counts(user, count)]
     columns += [_counts(user[first >= moment_ms - weeks * WEEK_MS], count) for weeks in ACTIVITY_WINDOWS_WEEKS]
     columns += [_counts(past.users, count)]
-    active = columns[len(ACTIVITY_WINDOWS_WEEKS)] > 0
-    return torch.from_numpy(_standardised(np.log1p(np.stack(columns, axis=1)), active))
+    return np.log1p(np.stack(columns, axis=1)), columns[len(ACTIVITY_WINDOWS_WEEKS)] > 0
 
 
 def _pair_times(past: Purchases) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -107,7 +165,7 @@ def _pair_times(past: Purchases) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order = np.lexsort((past.times, keys))
     keys, times = keys[order], past.times[order]
     starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    ends = np.append(starts[1:], len(keys)) - 1
+    ends = np.append(starts, len(keys))[1:] - 1
     return times[starts], times[ends], keys[starts]
 
 
@@ -115,12 +173,11 @@ def _counts(rows: np.ndarray, size: int) -> np.ndarray:
     return np.bincount(rows, minlength=size).astype(np.float64)
 
 
-def _standardised(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Zero mean and unit deviation of each column over `kept`; 0 elsewhere."""
+def _standard(values: np.ndarray, kept: np.ndarray) -> Standard:
+    """Of each column over `kept`; where nothing is kept, what leaves values as they are."""
     if not kept.any():
-        return np.zeros(values.shape, np.float32)
-    deviation = np.maximum(values[kept].std(axis=0), 1e-6)
-    return np.where(kept[:, None], (values - values[kept].mean(axis=0)) / deviation, 0.0).astype(np.float32)
+        return Standard(np.zeros(values.shape[1]), np.ones(values.shape[1]))
+    return Standard(values[kept].mean(axis=0), np.maximum(values[kept].std(axis=0), 1e-6))
 
 
 def _damped(keys: np.ndarray, weight: np.ndarray, shape: tuple[int, int]) -> sp.csr_array:

@@ -18,8 +18,9 @@ from shopgraph.dataset.judging import judged_settings
 from shopgraph.dataset.segments import user_segments
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.dataset.split import Holdout
+from shopgraph.embed.artefact import write_artefact
 from shopgraph.embed.cuts import Cut, CutsConfig, cut_graphs
-from shopgraph.embed.encoder import POLES, Rows
+from shopgraph.embed.encoder import POLES, Encoder, Rows
 from shopgraph.embed.encoders import build_encoder, encoder_config
 from shopgraph.embed.loss import LOSSES, scores
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
@@ -36,6 +37,7 @@ from shopgraph.learning.optimiser import OptimiserConfig
 from shopgraph.learning.tracker import UNTRACKED, Tracker
 from shopgraph.learning.trained import TrainedEmbedding
 from shopgraph.learning.updater import Updater
+from shopgraph.newcomers import ARTEFACT_FILE
 from shopgraph.registry import Vectors
 from shopgraph.schema import FAMILIES
 from shopgraph.tracking import Progress, silent
@@ -139,7 +141,8 @@ def train_graph_embedding(
         tracker=tracker,
         replica=replica,
     )
-    return _trained(model, whole, snapshot, config, outcome, folder, seed, device, novel)
+    files = _write_model(model, whole, graphs, snapshot, config, 0 if text is None else text.shape[1], folder)
+    return _trained(model, whole, snapshot, config, outcome, files, seed, device, novel)
 
 
 def require_device(device: str) -> None:
@@ -281,19 +284,37 @@ def encode(model: nn.Module, graph: MessageGraph) -> dict[str, np.ndarray]:
     return {kind: rows.cpu().numpy() for kind, rows in model(graph).items()}
 
 
+def _write_model(
+    model: nn.Module,
+    whole: MessageGraph,
+    graphs: MessageGraphs,
+    snapshot: Snapshot,
+    config: GraphEmbeddingConfig,
+    text_width: int,
+    folder: Path,
+) -> dict[str, Path]:
+    """The weights, and what later nodes are encoded with; an encoder that learns a vector a node can't encode any."""
+    torch.save(model.state_dict(), folder / MODEL_FILE)
+    files = {MODEL_FILE: folder / MODEL_FILE}
+    if isinstance(model, Encoder):
+        named = (config.encoder, dict(config.options), config.dimension)
+        write_artefact(folder / ARTEFACT_FILE, model, named, whole, graphs, snapshot, text_width)
+        files[ARTEFACT_FILE] = folder / ARTEFACT_FILE
+    return files
+
+
 def _trained(
     model: nn.Module,
     whole: MessageGraph,
     snapshot: Snapshot,
     config: GraphEmbeddingConfig,
     outcome: Outcome,
-    folder: Path,
+    files: dict[str, Path],
     seed: int,
     device: str,
     novel: Setting | None,
 ) -> TrainedEmbedding:
     found = encode(model, whole)
-    torch.save(model.state_dict(), folder / MODEL_FILE)
     best = outcome.curve[outcome.best_epoch - 1]
     return TrainedEmbedding(
         family="graph",
@@ -303,7 +324,7 @@ def _trained(
         metrics={"loss": best.loss, **best.metrics},
         best_epoch=outcome.best_epoch,
         curves=outcome.curve,
-        files={MODEL_FILE: folder / MODEL_FILE},
+        files=files,
         segments={} if novel is None else by_segment(_judged(found, novel), user_segments(snapshot)),
         seeds=(seed,),
         device=device,
