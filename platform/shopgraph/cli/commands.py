@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from shopgraph.cli import demo, encode, export, ingest, recommend, releases, retrain, schema, services, web, worker
+from shopgraph.cli import (
+    demo,
+    encode,
+    export,
+    findings,
+    ingest,
+    recommend,
+    releases,
+    retrain,
+    schema,
+    services,
+    web,
+    worker,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,5 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command()(worker.queues)
     app.command()(recommend.recommend)
     app.command()(recommend.similar)
+    app.command()(findings.missing)
+    app.command()(findings.odd_purchases)
     app.command()(releases.releases)
     app.command()(releases.rollback)

@@ -1,0 +1,99 @@
+"""Withheld brands are suggested, planted false purchases are the oddest; another snapshot is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shopgraph.dataset.hetero import NODE_KINDS
+from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.embed.artefact import EncodingArtefact, open_artefact
+from shopgraph.embed.cuts import CutsConfig
+from shopgraph.embed.edge import EdgeConfig
+from shopgraph.embed.findings import missing_statements, odd_purchases
+from shopgraph.embed.negatives import NegativesConfig
+from shopgraph.embed.relation import RelationConfig
+from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.errors import InputError
+from shopgraph.learning.loop import LoopConfig
+from shopgraph.learning.optimiser import OptimiserConfig
+
+GRAPH = GraphEmbeddingConfig(
+    cuts=CutsConfig(count=2, spacing_weeks=3, supervision_weeks=3),
+    negatives=NegativesConfig(count=20),
+    dimension=16,
+    loop=LoopConfig(epochs=2),
+)
+RELATION = RelationConfig(triples_per_batch=2, held_share=0.25, loop=LoopConfig(epochs=12, patience=12, metric="mrr"))
+EDGE = EdgeConfig(
+    hidden=8,
+    edges_per_batch=16,
+    optimiser=OptimiserConfig(learning_rate=0.02),
+    loop=LoopConfig(epochs=10, patience=10, metric="auc"),
+)
+WITHHELD = np.array([1, 3, 5, 7, 8, 10])
+"""Four shoes and two books: books are the most frequent brand of the rest."""
+
+
+def trained(snapshot: Snapshot, folder: Path) -> EncodingArtefact:
+    found = train_graph_embedding(snapshot, GRAPH, None, "cpu", 7, folder, epochs=2)
+    assert "inductive.pt" in found.files
+    return open_artefact(folder)
+
+
+def test_brands_withheld_from_products_are_suggested(planted: Any, tmp_path: Path) -> None:
+    whole = planted()[0]
+    made_by = whole.relations["MADE_BY"]
+    kept = made_by.filter(~np.isin(made_by["start"].to_numpy(), WITHHELD))
+    snapshot = replace(whole, relations={**whole.relations, "MADE_BY": kept})
+    artefact = trained(snapshot, tmp_path)
+    told = missing_statements(artefact, snapshot, "MADE_BY", RELATION, tmp_path / "relation", seed=7)
+    brands = {f"p{row:02}": ("books", "shoes")[row % 2] for row in WITHHELD.tolist()}
+    assert {item.product: item.tail for item in told.found} == brands
+    chances = [item.probability for item in told.found]
+    assert chances == sorted(chances, reverse=True)
+    assert told.metrics["mrr"] > told.metrics["frequent.mrr"]
+    few = missing_statements(artefact, snapshot, "MADE_BY", RELATION, tmp_path / "few", seed=7, limit=2, depth=2)
+    assert [item.product for item in few.found] == [item.product for item in told.found[:2] for _ in range(2)]
+
+
+def test_purchases_of_the_other_taste_are_the_oddest(planted: Any, tmp_path: Path) -> None:
+    snapshot = planted()[0]
+    artefact = trained(snapshot, tmp_path)
+    lines = snapshot.relations["PURCHASED"]
+    last = lines.sort_by("at").slice(lines.num_rows - 4)
+    false = last.set_column(lines.schema.get_field_index("end"), "end", pa.array(last["end"].to_numpy() ^ 1))
+    end = pa.scalar(snapshot.before.timestamp() * 1e6 - 3.6e9, pa.float64())
+    at = pa.array([int(end.as_py())] * 4, pa.int64()).cast(pa.timestamp("us", "UTC"))
+    false = false.set_column(lines.schema.get_field_index("at"), "at", at.cast(lines.schema.field("at").type))
+    told = pa.concat_tables([lines, false.cast(lines.schema)])
+    shop = replace(snapshot, relations={**snapshot.relations, "PURCHASED": told})
+    odd = odd_purchases(artefact, shop, EDGE, tmp_path / "odd", seed=7, limit=4)
+    users, products = snapshot.ids("User"), snapshot.ids("Product")
+    planted_pairs = {
+        (users[u], products[p]) for u, p in zip(*(false[c].to_pylist() for c in ("start", "end")), strict=True)
+    }
+    assert {(item.user, item.product) for item in odd.found} == planted_pairs
+    assert odd.judged > 4
+    assert odd.flagged >= 4
+    assert odd.metrics["auc"] > 0.9
+
+
+def test_what_cannot_be_learned_is_refused(planted: Any, tmp_path: Path) -> None:
+    snapshot = planted()[0]
+    artefact = trained(snapshot, tmp_path)
+    with pytest.raises(InputError, match="BOUGHT is no relation of products in the catalogue: choose from MADE_BY"):
+        missing_statements(artefact, snapshot, "BOUGHT", RELATION, tmp_path / "a", seed=7)
+    other = planted(more=2)[0]
+    with pytest.raises(InputError, match=r"knows 48 nodes of User, snapshot .* has 50"):
+        odd_purchases(artefact, other, EDGE, tmp_path / "b", seed=7)
+    quiet = snapshot.relations["PURCHASED"].sort_by("at").slice(0, 200)
+    without = replace(snapshot, relations={**snapshot.relations, "PURCHASED": quiet})
+    with pytest.raises(InputError, match="no purchase in its last week"):
+        odd_purchases(artefact, without, EDGE, tmp_path / "c", seed=7)
+    assert set(NODE_KINDS.values()) == set(artefact.vocabulary)
