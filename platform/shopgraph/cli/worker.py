@@ -29,7 +29,7 @@ def worker(
 
 
 def beat() -> None:
-    """Send the nightly retraining on time until stopped; run one of it."""
+    """Send the nightly retraining and the looks for newcomers on time until stopped; run one of it."""
     _supervise({"beat": ["beat"]})
 
 
