@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy pictures clean
+.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy bench-beauty pictures clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -66,6 +66,9 @@ bench-demo: setup ## Time, memory and accuracy of the demo, rates of import, ing
 
 bench-accuracy: .venv/.installed ## Peers, encoders and the learned fusion on the accuracy protocol (BENCH="--only ease" runs some)
 	@$(BIN)/python tests/bench/accuracy.py $(or $(BENCH),--fresh)
+
+bench-beauty: .venv/.installed ## Leave-one-out on Amazon Beauty, where ../shared holds it (BENCH="--orders ties" runs a part)
+	@$(BIN)/python tests/bench/beauty.py $(or $(BENCH),--fresh)
 
 pictures: setup browser ## Take the README's pictures from the demo's panel
 	@SHOPGRAPH_HOME=$(DEMO_HOME) $(BIN)/python tests/browser/pictures.py
