@@ -75,20 +75,7 @@ ENCODERS: dict[str, tuple[dict[str, Any], int]] = {
             "users_per_batch": 1500,
             "positives_per_user": 1,
         },
-        4,
-    ),
-    "lightgcn": (
-        {
-            "encoder": "lightgcn",
-            "options": {"layers": 2},
-            "half_life_weeks": 8.0,
-            "cuts": {"by": "folds", "count": 4},
-            "loss": "sampled_softmax",
-            "users_per_batch": 2500,
-            "positives_per_user": None,
-            "optimiser": {"learning_rate": 0.02, "schedule": "cosine"},
-        },
-        10,
+        3,
     ),
 }
 """Each encoder's configuration and epochs."""
@@ -128,7 +115,7 @@ class Found:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--data", type=Path, default=DATA)
-    options.add_argument("--orders", nargs="*", choices=get_args(Order), default=["ties", "file", "none"])
+    options.add_argument("--orders", nargs="*", choices=get_args(Order), default=["ties", "file"])
     options.add_argument(
         "--encoders", nargs="*", choices=list(ENCODERS), default=list(ENCODERS), help="none: the ranker goes without"
     )
