@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy bench-scale tune-accuracy pictures clean
+.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy bench-beauty bench-scale tune-accuracy pictures clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -66,6 +66,9 @@ bench-demo: setup ## Time, memory and accuracy of the demo, rates of import, ing
 
 bench-accuracy: .venv/.installed ## Peers, encoders and the learned fusion on the accuracy protocol (BENCH="--only ease" runs some)
 	@$(BIN)/python tests/bench/accuracy.py $(or $(BENCH),--fresh)
+
+bench-beauty: .venv/.installed ## Leave-one-out on Amazon Beauty, where ../shared holds it (BENCH="--orders ties" runs a part)
+	@$(BIN)/python tests/bench/beauty.py $(or $(BENCH),--fresh)
 
 bench-scale: .venv/.installed ## Training steps by neighbour sampling on 10 million purchase edges (BENCH="--batches 20" for fewer)
 	@$(BIN)/python tests/bench/scale.py $(BENCH)

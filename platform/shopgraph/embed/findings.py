@@ -132,11 +132,11 @@ def odd_purchases(
     """
     _require_same_nodes(artefact, snapshot)
     moment_ms = artefact.moment_ms - weeks * WEEK_MS
-    ends = _ends(artefact, snapshot, moment_ms, folder / "relation", seed, progress)
     later = Purchases.of(snapshot).since(moment_ms)
     last = later.times >= artefact.moment_ms - WEEK_MS
     if not last.any():
         raise InputError(f"snapshot {snapshot.id} has no purchase in its last week: there is none to judge")
+    ends = _ends(artefact, snapshot, moment_ms, folder / "relation", seed, progress)
     learned, judged = later.chosen(~last), later.chosen(last)
     edges = learned.users, learned.products, learned.times
     scorer = learn_edges(*edges, ends, config, seed, folder / "edges", progress)
