@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
-import sys
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 
+import beauty_data
 import numpy as np
 import pyarrow.compute as pc
 import pytest
@@ -35,20 +33,6 @@ LINES = (
     "2,3,3,valid,train",
     "2,2,4,test,test",
 )
-
-
-def module() -> ModuleType:
-    path = Path(__file__).with_name("beauty_data.py")
-    spec = importlib.util.spec_from_file_location("beauty_data", path)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    sys.modules["beauty_data"] = found
-    spec.loader.exec_module(found)
-    return found
-
-
-beauty_data = module()
 
 
 def folder(path: Path, items: Iterable[str] = ITEMS, lines: Iterable[str] = LINES) -> Path:
