@@ -8,6 +8,7 @@ speed-NAME.json: the seconds of an encoder's epochs, for parts of the year.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -250,11 +251,13 @@ class Shop:
 
     def _graph(self, moment_ms: int) -> Scorer:
         """Vectors of an encoder that was trained on the weeks before a moment alone, for the epochs chosen once."""
-        kept = self._folder / "folds" / f"{CHOSEN['fused_encoder']}-{moment_ms}.npz"
+        name, epochs = CHOSEN["fused_encoder"], CHOSEN["fused_epochs"]
+        config = json.dumps([encoder_options(name), epochs], sort_keys=True)
+        chosen = hashlib.sha256(config.encode()).hexdigest()[:12]
+        kept = self._folder / "folds" / f"{name}-{chosen}-{moment_ms}.npz"
         if not kept.exists():
             cut = self._snapshot.until(datetime.fromtimestamp(moment_ms / 1000, UTC))
-            epochs = CHOSEN["fused_epochs"]
-            trained = trained_encoder(CHOSEN["fused_encoder"], cut, None, kept.with_suffix(""), epochs)
+            trained = trained_encoder(name, cut, None, kept.with_suffix(""), epochs)
             np.savez(kept, users=trained.vectors["User"].matrix, products=trained.vectors["Product"].matrix)
         stored = np.load(kept)
         users, products = stored["users"], stored["products"]

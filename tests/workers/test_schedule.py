@@ -1,15 +1,17 @@
 import subprocess
 import sys
 import time
+import warnings
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from celery.exceptions import DuplicateTaskNameWarning
 
 from shopgraph.errors import BusyError
 from shopgraph.graph.connection import Graph
-from shopgraph.jobs import ENCODE_NEW, IO, NIGHTLY
+from shopgraph.jobs import ENCODE_NEW, IO, NIGHTLY, RETRAIN_STEPS
 from shopgraph.services.broker import Broker
 from shopgraph.settings import Settings
 from shopgraph_workers.__main__ import only_one
@@ -69,6 +71,16 @@ def test_newcomers_are_looked_for_every_other_second_and_looks_do_not_pile_up(
         assert look.apply().state == "SUCCESS"
     said = [record for record in caplog.records if "no model version 'graph-gone'" in record.getMessage()]
     assert len(said) == 1
+
+
+def test_every_app_has_tasks_of_its_own(settings: Settings, broker: Broker) -> None:
+    first = create_app(settings)
+    with warnings.catch_warnings(action="error", category=DuplicateTaskNameWarning):
+        second = create_app(settings)
+        assert {ENCODE_NEW, NIGHTLY, *RETRAIN_STEPS} <= second.tasks.keys()
+    for name in (ENCODE_NEW, NIGHTLY, *RETRAIN_STEPS):
+        assert second.tasks[name].app is second
+        assert first.tasks[name].app is first
 
 
 def test_an_app_takes_json_alone_and_brings_no_torch(settings: Settings, broker: Broker) -> None:

@@ -74,6 +74,7 @@ def create_app(settings: Settings) -> Celery:
 
 
 def _register_steps(app: Celery, execution: Execution) -> None:
+    # shared=False, here and below: Celery hands shared tasks to every later app of the process, whose own they shadow
     for name, queue in RETRAIN_STEPS.items():
 
         def perform(self: Task, run_id: str, request: dict[str, Any]) -> None:
@@ -85,11 +86,11 @@ def _register_steps(app: Celery, execution: Execution) -> None:
                 logger.warning("%s ends: %s", self.name, error)
                 raise Ignore from None
 
-        app.task(perform, name=name, queue=queue, bind=True)
+        app.task(perform, name=name, queue=queue, bind=True, shared=False)
 
 
 def _register_nightly(app: Celery, url: str, execution: Execution) -> None:
-    @app.task(name=NIGHTLY, queue=IO)
+    @app.task(name=NIGHTLY, queue=IO, shared=False)
     def nightly() -> None:
         try:
             run_id = Jobs(url, execution.log.queue).retrain(RetrainRequest())
@@ -101,7 +102,7 @@ def _register_nightly(app: Celery, url: str, execution: Execution) -> None:
 def _register_newcomers(app: Celery, execution: Execution) -> None:
     told: set[str] = set()
 
-    @app.task(name=ENCODE_NEW, queue=IO, acks_late=False)
+    @app.task(name=ENCODE_NEW, queue=IO, acks_late=False, shared=False)
     def encode_new() -> None:
         try:
             encoded = execution.training.encode_new()

@@ -35,10 +35,13 @@ def missing(
     if as_json:
         print(json.dumps(asdict(suggested)))
         return
+    if not suggested.found:
+        print(f"every product states {relation}: nothing is missing")
+        return
     table = Table("product", "title", relation, "probability", title=_judged(suggested.metrics))
     for item in suggested.found:
         table.add_row(item.product, item.title, item.tail, f"{item.probability:.2f}")
-    Console().print(table if suggested.found else f"every product states {relation}: nothing is missing")
+    Console().print(table)
 
 
 def odd_purchases(

@@ -97,3 +97,17 @@ def times_ms(table: pa.Table) -> np.ndarray:
 
 def to_ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
+
+
+def found(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each wanted key stands among ascending ones, and whether it is there; 0 and False where it is not.
+
+    Shapes:
+        keys: (n,); wanted: (rows,)
+        returns: (rows,) int64, (rows,) bool
+    """
+    if not len(keys):
+        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    there = keys[place] == wanted
+    return np.where(there, place, 0), there

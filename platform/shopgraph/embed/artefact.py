@@ -29,8 +29,6 @@ class EncodingArtefact:
     graph: MessageGraph
     vocabulary: dict[str, Vocabulary]
     """By kind of node, the ids of the graph's rows."""
-    moment_ms: int
-    """When the graph ends, milliseconds since 1970 UTC; ages of events are counted from it, later ones below 0."""
     half_life_weeks: float
     activity: Standard
     segments: list[tuple[str, str]]
@@ -72,7 +70,7 @@ def write_artefact(
             "counted": {"popularity": graph.popularity, "activity": graph.activity},
             "standard": {"mean": torch.from_numpy(standard.mean), "deviation": torch.from_numpy(standard.deviation)},
             "segments": segment_columns(snapshot),
-            "moment_ms": graphs.end_ms,
+            "moment_ms": graph.moment_ms,
             "half_life_weeks": graphs.half_life_weeks,
             "text_width": text_width,
         },
@@ -122,7 +120,6 @@ def open_artefact(folder: Path) -> EncodingArtefact:
         encoder,
         graph,
         {kind: Vocabulary(labels[kind], found) for kind, found in ids.items()},
-        kept["moment_ms"],
         kept["half_life_weeks"],
         Standard(kept["standard"]["mean"].numpy(), kept["standard"]["deviation"].numpy()),
         [tuple(column) for column in kept["segments"]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shopgraph.dataset.purchases import Purchases
+from shopgraph.dataset.purchases import Purchases, found
 
 
 def area_under_curve(real: np.ndarray, drawn: np.ndarray) -> float:
@@ -32,5 +32,5 @@ class Drawing:
 
     def __call__(self, edges: Purchases, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """(n,) products, and (n,) bool: whether the user did not buy that one after all."""
-        found = np.searchsorted(self._cumulative[:-1], random.random(len(edges)), "right")
-        return found, ~np.isin(edges.users * edges.product_count + found, self._keys)
+        products = np.searchsorted(self._cumulative[:-1], random.random(len(edges)), "right")
+        return products, ~found(self._keys, edges.users * edges.product_count + products)[1]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
 from shopgraph.dataset.hetero import NODE_KINDS
 from shopgraph.dataset.purchases import WEEK_MS, Purchases
@@ -41,8 +42,9 @@ class Suggestions:
 
     relation: str
     found: list[Suggestion]
-    metrics: dict[str, float]
-    """Filtered MRR and hits of held-out statements; `frequent.`: of answering with the most frequent."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Filtered MRR and hits of held-out statements; `frequent.`: of answering with the most frequent. Empty where
+    every product states the relation, so that there was nothing to learn for."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def missing_statements(
     if relation not in GROUPS:
         raise InputError(f"{relation} is no relation of products in the catalogue: choose from {', '.join(GROUPS)}")
     _require_same_nodes(artefact, snapshot)
+    if len(pc.unique(snapshot.relations[relation]["start"])) == snapshot.nodes["Product"].num_rows:
+        return Suggestions(relation, [])
     vectors = encode(artefact.encoder, hidden(artefact.graph, relation))["product"]
     learned = learn_relation(relation, vectors, snapshot, config, seed, folder, progress=progress)
     completed = complete(learned, vectors, depth=depth)
@@ -131,9 +135,9 @@ def odd_purchases(
         InputError: another snapshot, or too few purchases in either part.
     """
     _require_same_nodes(artefact, snapshot)
-    moment_ms = artefact.moment_ms - weeks * WEEK_MS
+    moment_ms = artefact.graph.moment_ms - weeks * WEEK_MS
     later = Purchases.of(snapshot).since(moment_ms)
-    last = later.times >= artefact.moment_ms - WEEK_MS
+    last = later.times >= artefact.graph.moment_ms - WEEK_MS
     if not last.any():
         raise InputError(f"snapshot {snapshot.id} has no purchase in its last week: there is none to judge")
     ends = _ends(artefact, snapshot, moment_ms, folder / "relation", seed, progress)

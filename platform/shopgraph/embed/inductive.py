@@ -86,7 +86,7 @@ def encode_users(artefact: EncodingArtefact, users: Sequence[NewUser]) -> np.nda
     }
     links: dict[EdgeType, Links] = {}
     for edge, lines in events.items():
-        keys, weight = event_weights(lines, artefact.moment_ms, artefact.half_life_weeks)
+        keys, weight = event_weights(lines, artefact.graph.moment_ms, artefact.half_life_weeks)
         links[edge] = keys // lines.product_count, keys % lines.product_count, weight.astype(np.float32)
     bought = events[PURCHASED]
     new, products, weight = links[PURCHASED]
@@ -94,7 +94,7 @@ def encode_users(artefact: EncodingArtefact, users: Sequence[NewUser]) -> np.nda
     segments = [[float(user.segments.get(name) == value) for name, value in artefact.segments] for user in users]
     features = np.array(segments, np.float32).reshape(len(users), len(artefact.segments))
     graph = _with_nodes(artefact, "user", [user.id for user in users], links, position, features)
-    counted = activity(bought, artefact.moment_ms, artefact.activity)
+    counted = activity(bought, artefact.graph.moment_ms, artefact.activity)
     return _encoded(artefact, replace(graph, activity=torch.cat([graph.activity, counted])), "user", len(users))
 
 

@@ -104,10 +104,10 @@ class TemporalSampler(BaseSampler):
 
         Raises:
             InputError: links without a time where edges have one.
-            NotImplementedError: PyG's negatives are asked for; a `Supervision` draws those.
+            ConfigurationError: the loader asks for negatives of its own; those are a `Supervision`'s to draw.
         """
         if neg_sampling is not None:
-            raise NotImplementedError("negatives come from a Supervision: leave neg_sampling out")
+            raise ConfigurationError("negatives come from a Supervision: leave neg_sampling out of the loader")
         source, _, target = inputs.input_type
         moments, group = self._moments(inputs.time, len(inputs.row))
         ends = {source: NOTHING, target: NOTHING}

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shopgraph.dataset.purchases import found
 from shopgraph.evaluation import Setting
 from shopgraph.ranking.attribute_features import attribute_features
 from shopgraph.ranking.candidates import Candidates
 from shopgraph.ranking.facets import Facet
 from shopgraph.ranking.features import Features
-from shopgraph.ranking.past import Lines, Past, found
+from shopgraph.ranking.past import Lines, Past
 from shopgraph.ranking.popularity_features import popularity_features, price_features
 from shopgraph.ranking.repeat_features import repeat_features
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from shopgraph.dataset.purchases import WEEK_MS, Purchases
+from shopgraph.dataset.purchases import WEEK_MS, Purchases, found
 from shopgraph.dataset.snapshot import Snapshot
 
 OLDEST_WEEKS = 5_000.0
@@ -102,20 +102,6 @@ class Past:
     def new_buyers(self, weeks: float) -> np.ndarray:
         """(products,): users who bought it for the first time in the last weeks."""
         return np.bincount(self.pair_products[self.first_ages <= weeks], minlength=self.product_count)
-
-
-def found(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each wanted key stands among ascending ones, and whether it is there; 0 and False where it is not.
-
-    Shapes:
-        keys: (n,); wanted: (rows,)
-        returns: (rows,) int64, (rows,) bool
-    """
-    if not len(keys):
-        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    there = keys[place] == wanted
-    return np.where(there, place, 0), there
 
 
 def looked_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, absent: float = 0.0) -> np.ndarray:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from shopgraph.dataset.purchases import found
 from shopgraph.ranking.features import Features
-from shopgraph.ranking.past import Past, found, looked_up
+from shopgraph.ranking.past import Past, looked_up
 
 HALF_LIVES_WEEKS = (4, 12, 26)
 ACTIVE_WEEKS = (4, 12)

@@ -9,9 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from torch import nn
 
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.dataset.split import HOLDOUT, Holdout
+from shopgraph.embed import training
+from shopgraph.embed.encoders import build_encoder
+from shopgraph.embed.message_graph import MessageGraph
+from shopgraph.learning.trained import TrainedEmbedding
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -74,6 +79,34 @@ def make_planted(
     tables = {"PURCHASED": relation("PURCHASED", lines), "MADE_BY": relation("MADE_BY", made_by)}
     columns = {"user": [w["start"] for w in withheld], "product": [w["end"] for w in withheld], "at": [END] * USERS}
     return assemble(labels, tables, END), Holdout(pa.table(columns, schema=HOLDOUT))
+
+
+def shaken(name: str, options: dict[str, object], graph: MessageGraph, dimension: int) -> nn.Module:
+    """Every parameter moved off its start, so that nothing holds by being 0."""
+    model = build_encoder(name, options, graph.shape, dimension, seed=3)
+    generator = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+def killed_and_resumed(
+    train: Callable[[], TrainedEmbedding], epoch: int, monkeypatch: pytest.MonkeyPatch
+) -> TrainedEmbedding:
+    """A training that ends before an epoch, and the same training begun again in its folder."""
+    train_epoch = training.train_epoch
+
+    def killed(*arguments):
+        if arguments[6] == epoch:
+            raise KeyboardInterrupt
+        return train_epoch(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "train_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    return train()
 
 
 @pytest.fixture(autouse=True)

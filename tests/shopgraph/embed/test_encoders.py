@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.embed.encoders import ENCODERS, build_encoder
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
 from shopgraph.errors import ConfigurationError
+
+from .conftest import shaken
 
 DIMENSION = 16
 VARIANTS = [
@@ -31,16 +32,6 @@ def graph_of(snapshot: Snapshot) -> MessageGraph:
     return graphs.before(graphs.end_ms)
 
 
-def shaken(name: str, options: dict[str, object], graph: MessageGraph) -> nn.Module:
-    """Every parameter moved off its start, so that nothing holds by being 0."""
-    model = build_encoder(name, options, graph.shape, DIMENSION, seed=3)
-    generator = torch.Generator().manual_seed(11)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return model.eval()
-
-
 def test_every_encoder_is_tried_here() -> None:
     assert {name for name, _ in VARIANTS} == set(ENCODERS)
 
@@ -48,7 +39,7 @@ def test_every_encoder_is_tried_here() -> None:
 @pytest.mark.parametrize(("name", "options"), LAYERS)
 def test_vectors_have_length_1(name: str, options: dict[str, object], planted) -> None:
     graph = graph_of(planted()[0])
-    found = shaken(name, options, graph)(graph)
+    found = shaken(name, options, graph, DIMENSION)(graph)
     assert found["user"].shape == (USERS, DIMENSION)
     for rows in found.values():
         assert torch.allclose(rows.norm(dim=1), torch.ones(len(rows)), atol=1e-5)
@@ -57,7 +48,7 @@ def test_vectors_have_length_1(name: str, options: dict[str, object], planted) -
 @pytest.mark.parametrize(("name", "options"), LAYERS)
 def test_asking_for_some_rows_gives_those_of_the_whole(name: str, options: dict[str, object], planted) -> None:
     graph = graph_of(planted()[0])
-    model = shaken(name, options, graph)
+    model = shaken(name, options, graph, DIMENSION)
     rows = {"user": torch.tensor([5, 0, 23]), "product": torch.tensor([1, 7, 2, 20])}
     whole, some = model(graph), model(graph, rows)
     for kind, chosen in rows.items():
@@ -67,7 +58,7 @@ def test_asking_for_some_rows_gives_those_of_the_whole(name: str, options: dict[
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_the_order_of_purchases_changes_nothing(name: str, options: dict[str, object], planted) -> None:
     one, other = graph_of(planted()[0]), graph_of(planted(np.random.default_rng(5).permutation(USERS * 8))[0])
-    model = shaken(name, options, one)
+    model = shaken(name, options, one, DIMENSION)
     for kind, rows in model(one).items():
         assert torch.allclose(rows, model(other)[kind], atol=1e-5)
 
@@ -80,7 +71,7 @@ def test_moving_rows_moves_vectors_with_them(name: str, options: dict[str, objec
     graph = graph_of(planted()[0])
     graphs = MessageGraphs(planted(products=moved)[0], DIMENSION - 2, half_life_weeks=20.0, seed=7)
     other = graphs.before(graphs.end_ms, aligned_to=graph)
-    model = shaken(name, options, graph)
+    model = shaken(name, options, graph, DIMENSION)
     place = torch.from_numpy(order)
     before = model(graph)["product"]
     if name == "lightgcn":
@@ -92,7 +83,7 @@ def test_moving_rows_moves_vectors_with_them(name: str, options: dict[str, objec
 @pytest.mark.parametrize(("name", "options"), LAYERS)
 def test_isolated_nodes_and_gradients_are_finite(name: str, options: dict[str, object], planted) -> None:
     graph = graph_of(planted(more=3)[0])
-    model = shaken(name, options, graph).train()
+    model = shaken(name, options, graph, DIMENSION).train()
     found = model(graph)
     sum(rows.square().sum() * torch.arange(len(rows)).sum() + rows.sum() for rows in found.values()).backward()
     for rows in found.values():
@@ -103,7 +94,7 @@ def test_isolated_nodes_and_gradients_are_finite(name: str, options: dict[str, o
 
 def test_a_user_who_goes_with_the_crowd_entirely_has_finite_gradients(planted) -> None:
     graph = graph_of(planted()[0])
-    model = shaken("graphsage", {}, graph).train()
+    model = shaken("graphsage", {}, graph, DIMENSION).train()
     with torch.no_grad():
         model.head.crowd[-1].bias.fill_(40.0)
     model(graph)["user"][:, 0].sum().backward()
@@ -122,7 +113,7 @@ def test_a_neighbour_further_away_is_reached_by_a_second_layer(planted) -> None:
     """A brand's learned vector reaches a user through a product: two rounds, not one."""
     graph = graph_of(planted()[0])
     for layers, reached in ((1, False), (2, True)):
-        model = shaken("graphsage", {"layers": layers}, graph)
+        model = shaken("graphsage", {"layers": layers}, graph, DIMENSION)
         model(graph)["user"][0, :4].sum().backward()
         gradient = model.stem.learned["brand"].grad
         assert (gradient is not None and bool(gradient.abs().max() > 0)) is reached

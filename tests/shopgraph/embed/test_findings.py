@@ -85,6 +85,8 @@ def test_purchases_of_the_other_taste_are_the_oddest(planted: Any, tmp_path: Pat
 def test_what_cannot_be_learned_is_refused(planted: Any, tmp_path: Path) -> None:
     snapshot = planted()[0]
     artefact = trained(snapshot, tmp_path)
+    assert missing_statements(artefact, snapshot, "MADE_BY", RELATION, tmp_path / "none", seed=7).found == []
+    assert not (tmp_path / "none").exists()  # where all is stated nothing is learned
     with pytest.raises(InputError, match="BOUGHT is no relation of products in the catalogue: choose from MADE_BY"):
         missing_statements(artefact, snapshot, "BOUGHT", RELATION, tmp_path / "a", seed=7)
     other = planted(more=2)[0]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from shopgraph.dataset.purchases import WEEK_MS
-from shopgraph.embed import training
 from shopgraph.embed.cuts import CutsConfig
-from shopgraph.embed.encoders import build_encoder
 from shopgraph.embed.message_graph import PURCHASED, MessageGraph, MessageGraphs
 from shopgraph.embed.negatives import NegativesConfig
 from shopgraph.embed.sampled_graph import Neighbourhoods
@@ -22,6 +20,8 @@ from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
 from shopgraph.errors import ConfigurationError
 from shopgraph.learning.loop import LoopConfig
 from shopgraph.learning.optimiser import OptimiserConfig
+
+from .conftest import killed_and_resumed, shaken
 
 DIMENSION = 16
 USERS, PRODUCTS = 48, 24
@@ -52,20 +52,10 @@ def graph_of(planted, weeks_back: int = 0) -> MessageGraph:
     return graphs.before(graphs.end_ms - weeks_back * WEEK_MS)
 
 
-def shaken(name: str, options: dict[str, object], graph: MessageGraph) -> nn.Module:
-    """Every parameter moved off its start, so that nothing holds by being 0."""
-    model = build_encoder(name, options, graph.shape, DIMENSION, seed=3)
-    generator = torch.Generator().manual_seed(11)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return model.eval()
-
-
 @pytest.mark.parametrize(("name", "options"), LAYERS)
 def test_all_neighbours_give_the_vectors_of_the_whole(name: str, options: dict[str, object], planted) -> None:
     graph = graph_of(planted, weeks_back=4)
-    model = shaken(name, options, graph)
+    model = shaken(name, options, graph, DIMENSION)
     every = Neighbourhoods(graph, SamplingConfig((-1,) * int(options["layers"])), "cpu")  # type: ignore[call-overload]
     part, places = every.around(ROWS, seed=1)
     found, whole = model(part, places), model(graph, ROWS)
@@ -171,18 +161,8 @@ def test_the_withheld_taste_comes_first(
 def test_a_killed_run_draws_on_as_it_would_have(planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, holdout = planted()
     unbroken = train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "whole")
-    train_epoch = training.train_epoch
-
-    def killed(*arguments):
-        if arguments[6] == 3:
-            raise KeyboardInterrupt
-        return train_epoch(*arguments)
-
-    monkeypatch.setattr(training, "train_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "broken")
-    monkeypatch.undo()
-    resumed = train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "broken")
+    train = partial(train_graph_embedding, snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "broken")
+    resumed = killed_and_resumed(train, 3, monkeypatch)
     assert [record.loss for record in resumed.curves] == pytest.approx([record.loss for record in unbroken.curves])
 
 

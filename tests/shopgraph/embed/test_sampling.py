@@ -211,6 +211,13 @@ def test_seeds_without_a_time_would_see_the_future() -> None:
         TemporalSampler(star(3, torch.arange(2)), [2])
 
 
+def test_a_loader_that_asks_for_negatives_is_refused() -> None:
+    ends = torch.tensor([[0], [0]])
+    loader = LinkLoader(star(3), TemporalSampler(star(3), [2]), (BOUGHT, ends), neg_sampling="binary")
+    with pytest.raises(ConfigurationError, match="negatives come from a Supervision"):
+        loader(torch.tensor([0]))
+
+
 def test_keys_are_numbered_as_they_come() -> None:
     new, local = admitted(torch.tensor([5, 3]), torch.tensor([9, 3, 7, 9, 5]))
     assert new.tolist() == [9, 7]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shopgraph.embed import training
 from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.encoders import ENCODERS
 from shopgraph.embed.negatives import NegativesConfig
@@ -18,6 +18,8 @@ from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.learning.adversarial import AdversarialConfig
 from shopgraph.learning.loop import LoopConfig
 from shopgraph.learning.optimiser import OptimiserConfig
+
+from .conftest import killed_and_resumed
 
 CONFIG = GraphEmbeddingConfig(
     cuts=CutsConfig(count=3, spacing_weeks=3, supervision_weeks=3),
@@ -77,18 +79,8 @@ def test_the_order_of_edges_changes_nothing(planted, tmp_path: Path) -> None:
 def test_a_killed_run_goes_on_with_the_same_curve(planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, holdout = planted()
     unbroken = train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "whole")
-    train_epoch = training.train_epoch
-
-    def killed(*arguments):
-        if arguments[6] == 3:
-            raise KeyboardInterrupt
-        return train_epoch(*arguments)
-
-    monkeypatch.setattr(training, "train_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "broken")
-    monkeypatch.undo()
-    resumed = train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "broken")
+    train = partial(train_graph_embedding, snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "broken")
+    resumed = killed_and_resumed(train, 3, monkeypatch)
     assert [record.loss for record in resumed.curves] == pytest.approx([record.loss for record in unbroken.curves])
     assert np.allclose(resumed.vectors["User"].matrix, unbroken.vectors["User"].matrix, atol=1e-6)
 
