@@ -241,12 +241,15 @@ def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray, seed: int, samples: i
 def _rankings(score: Scorer, setting: Setting, depth: int, batch: int) -> Iterator[np.ndarray]:
     users = setting.users
     kept = np.flatnonzero(setting.candidates)
+    place = np.full(len(setting.candidates), NO_ITEM)
+    place[kept] = np.arange(len(kept))
     for start in range(0, len(users), batch):
         rows = users[start : start + batch]
-        scores = np.array(score(rows), dtype=np.float32)
+        scores = np.take(np.asarray(score(rows), dtype=np.float32), kept, axis=1)  # unlike [:, kept], rows stay together
         owner, item = setting.excluded[rows].nonzero()
-        scores[owner, item] = -np.inf
-        best = top(scores[:, kept], depth)
+        among = place[item] != NO_ITEM
+        scores[owner[among], place[item[among]]] = -np.inf
+        best = top(scores, depth)
         yield np.where(best == NO_ITEM, NO_ITEM, kept[best])
 
 

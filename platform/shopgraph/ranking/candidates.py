@@ -110,7 +110,7 @@ def _of_batch(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Users, products and columns of the batch's rows."""
     kept, judged = np.flatnonzero(setting.candidates), np.flatnonzero(np.isin(batch, setting.users))
-    allowed = ~setting.excluded[batch[judged]].toarray()[:, kept]
+    allowed = ~np.take(setting.excluded[batch[judged]].toarray(), kept, axis=1)
     shown = {name: found[np.ix_(judged, kept)] for name, found in scores.items()}
     named = np.zeros(allowed.shape, dtype=bool)
     for name, found in shown.items():
