@@ -245,7 +245,9 @@ def _rankings(score: Scorer, setting: Setting, depth: int, batch: int) -> Iterat
     place[kept] = np.arange(len(kept))
     for start in range(0, len(users), batch):
         rows = users[start : start + batch]
-        scores = np.take(np.asarray(score(rows), dtype=np.float32), kept, axis=1)  # unlike [:, kept], rows stay together
+        scores = np.take(
+            np.asarray(score(rows), dtype=np.float32), kept, axis=1
+        )  # unlike [:, kept], rows stay together
         owner, item = setting.excluded[rows].nonzero()
         among = place[item] != NO_ITEM
         scores[owner[among], place[item[among]]] = -np.inf

@@ -13,6 +13,7 @@ from shopgraph.dataset.hetero import NODE_KINDS, EdgeType, segment_columns
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.dataset.vocabulary import Vocabulary
 from shopgraph.embed.adjacency import Adjacency
+from shopgraph.embed.affinity import Affinity
 from shopgraph.embed.encoder import Encoder
 from shopgraph.embed.encoders import build_encoder
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs, both_ways
@@ -70,6 +71,7 @@ def write_artefact(
             "counted": {"popularity": graph.popularity, "activity": graph.activity},
             "standard": {"mean": torch.from_numpy(standard.mean), "deviation": torch.from_numpy(standard.deviation)},
             "segments": segment_columns(snapshot),
+            "affinity": None if graph.affinity is None else vars(graph.affinity),
             "moment_ms": graph.moment_ms,
             "half_life_weeks": graphs.half_life_weeks,
             "text_width": text_width,
@@ -108,6 +110,7 @@ def open_artefact(folder: Path) -> EncodingArtefact:
         sizes,
         np.empty(0, np.int64),
         kept["moment_ms"],
+        affinity=Affinity(**kept["affinity"]) if kept.get("affinity") else None,
     )
     name, options, dimension = kept["encoder"]
     encoder = build_encoder(name, options, graph.shape, dimension, seed=0)

@@ -163,8 +163,8 @@ def _ends(
     artefact: EncodingArtefact, snapshot: Snapshot, moment_ms: int, folder: Path, seed: int, progress: Progress
 ) -> Ends:
     """Vectors of the graph before a moment, and the vector that purchases since then give their relation."""
-    width = artefact.graph.position["product"].shape[1]
-    graphs = MessageGraphs(snapshot, width, artefact.half_life_weeks, seed)
+    shape, width = artefact.graph.shape, artefact.graph.position["product"].shape[1]
+    graphs = MessageGraphs(snapshot, width, artefact.half_life_weeks, seed, affinity_width=shape.affinity)
     # the encoder knows the axes of its own graph alone
     found = encode(artefact.encoder, graphs.before(moment_ms, aligned_to=artefact.graph))
     config = RelationConfig(context=False)

@@ -15,7 +15,7 @@ from torch.nn.functional import leaky_relu
 
 from shopgraph.dataset.hetero import EdgeType
 from shopgraph.embed.adjacency import Adjacency
-from shopgraph.embed.encoder import POLES, Embeddings, Encoder, RelationWeights, added
+from shopgraph.embed.encoder import Embeddings, Encoder, RelationWeights, added, message_width
 from shopgraph.embed.message_graph import GraphShape
 from shopgraph.errors import ConfigurationError
 
@@ -67,7 +67,7 @@ def multi_head(relation: Adjacency, x: torch.Tensor, attention: torch.Tensor) ->
 
 def gat(shape: GraphShape, dimension: int, config: GATConfig) -> Encoder:
     """Raises ConfigurationError where the heads outnumber the columns."""
-    width = dimension - POLES
+    width = message_width(shape, dimension)
     if not 1 <= config.heads <= width:
         raise ConfigurationError(f"heads {config.heads}: at least 1 and at most {width}")
     layers = [GATConvolution(shape, width, config.heads) for _ in range(config.layers)]

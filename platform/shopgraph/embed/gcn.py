@@ -13,7 +13,7 @@ from torch import nn
 
 from shopgraph.dataset.hetero import EdgeType
 from shopgraph.embed.adjacency import Adjacency
-from shopgraph.embed.encoder import POLES, Embeddings, Encoder, RelationWeights, added
+from shopgraph.embed.encoder import Embeddings, Encoder, RelationWeights, added, message_width
 from shopgraph.embed.message_graph import GraphShape
 
 
@@ -48,5 +48,5 @@ class GCNConvolution(nn.Module):
 
 
 def gcn(shape: GraphShape, dimension: int, config: GCNConfig) -> Encoder:
-    layers = [GCNConvolution(shape, dimension - POLES) for _ in range(config.layers)]
+    layers = [GCNConvolution(shape, message_width(shape, dimension)) for _ in range(config.layers)]
     return Encoder(shape, dimension, layers, config.dropout)

@@ -14,7 +14,7 @@ from torch import nn
 
 from shopgraph.dataset.hetero import EdgeType
 from shopgraph.embed.adjacency import Adjacency
-from shopgraph.embed.encoder import POLES, STEP_SHARE, Embeddings, Encoder, RelationWeights, added
+from shopgraph.embed.encoder import STEP_SHARE, Embeddings, Encoder, RelationWeights, added, message_width
 from shopgraph.embed.message_graph import GraphShape
 from shopgraph.errors import ConfigurationError
 
@@ -64,5 +64,7 @@ class GraphSAGEConvolution(nn.Module):
 
 
 def graphsage(shape: GraphShape, dimension: int, config: GraphSAGEConfig) -> Encoder:
-    layers = [GraphSAGEConvolution(shape, dimension - POLES, config.aggregation) for _ in range(config.layers)]
+    layers = [
+        GraphSAGEConvolution(shape, message_width(shape, dimension), config.aggregation) for _ in range(config.layers)
+    ]
     return Encoder(shape, dimension, layers, config.dropout)

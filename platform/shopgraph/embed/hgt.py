@@ -15,7 +15,7 @@ from torch import nn
 
 from shopgraph.dataset.hetero import EdgeType
 from shopgraph.embed.adjacency import Adjacency, target_maximum
-from shopgraph.embed.encoder import POLES, STEP_SHARE, Embeddings, Encoder, RelationWeights
+from shopgraph.embed.encoder import STEP_SHARE, Embeddings, Encoder, RelationWeights, message_width
 from shopgraph.embed.gat import multi_head
 from shopgraph.embed.message_graph import GraphShape
 from shopgraph.errors import ConfigurationError
@@ -92,7 +92,7 @@ def joint_softmax(towards: dict[EdgeType, Adjacency], logits: dict[EdgeType, tor
 
 def hgt(shape: GraphShape, dimension: int, config: HGTConfig) -> Encoder:
     """Raises ConfigurationError where the heads don't divide the width."""
-    width = dimension - POLES
+    width = message_width(shape, dimension)
     if config.heads < 1 or width % config.heads:
         raise ConfigurationError(f"heads {config.heads}: must divide the {width} columns of a direction of taste")
     layers = [HGTConvolution(shape, width, config.heads) for _ in range(config.layers)]

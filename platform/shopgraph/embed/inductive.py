@@ -21,7 +21,14 @@ from shopgraph.dataset.hetero import EdgeType, edge_type, reverse_type
 from shopgraph.dataset.purchases import Purchases
 from shopgraph.embed.adjacency import Adjacency
 from shopgraph.embed.artefact import EncodingArtefact
-from shopgraph.embed.message_graph import CATALOGUE_EDGES, PURCHASED, MessageGraph, both_ways, event_weights
+from shopgraph.embed.message_graph import (
+    CATALOGUE_EDGES,
+    PURCHASED,
+    MessageGraph,
+    both_ways,
+    described_by,
+    event_weights,
+)
 from shopgraph.embed.structure import NEVER_SOLD, POPULARITY_FEATURES, activity, folded
 from shopgraph.errors import InputError
 from shopgraph.nearest import nearest
@@ -90,11 +97,15 @@ def encode_users(artefact: EncodingArtefact, users: Sequence[NewUser]) -> np.nda
         links[edge] = keys // lines.product_count, keys % lines.product_count, weight.astype(np.float32)
     bought = events[PURCHASED]
     new, products, weight = links[PURCHASED]
-    position = folded(sp.csr_array((weight, (new, products)), shape=bought.shape), artefact.graph.fold_in)
+    weights = sp.csr_array((weight, (new, products)), shape=bought.shape)
+    position = folded(weights, artefact.graph.fold_in)
     segments = [[float(user.segments.get(name) == value) for name, value in artefact.segments] for user in users]
     features = np.array(segments, np.float32).reshape(len(users), len(artefact.segments))
     graph = _with_nodes(artefact, "user", [user.id for user in users], links, position, features)
     counted = activity(bought, artefact.graph.moment_ms, artefact.activity)
+    if (known := graph.affinity) is not None:
+        places = known.folded(weights, described_by(artefact.graph.relations))
+        graph = replace(graph, affinity=known.joined_by(places))
     return _encoded(artefact, replace(graph, activity=torch.cat([graph.activity, counted])), "user", len(users))
 
 

@@ -15,6 +15,7 @@ from shopgraph.dataset.hetero import NODE_KINDS, EdgeType, edge_type, finite, pr
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.embed.adjacency import Adjacency
+from shopgraph.embed.affinity import KIND_WEIGHTS, Affinity, affinity
 from shopgraph.embed.structure import activity, popularity, positions
 from shopgraph.schema import BEHAVIOUR, CATALOGUE
 
@@ -30,11 +31,13 @@ class GraphShape:
         sizes: nodes of each kind
         widths: columns of each kind's own features, 0 where it has none
         relations: edge types, in a fixed order, reverse ones included
+        affinity: columns of the users' affinities, 0 where there are none
     """
 
     sizes: dict[str, int]
     widths: dict[str, int]
     relations: tuple[EdgeType, ...]
+    affinity: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class MessageGraph:
         pooled[kind]: (nodes, width), mean position of the products that a brand, author, category, attribute describes
         popularity: (products, POPULARITY_FEATURES); activity: (users, ACTIVITY_FEATURES)
         known: ascending keys of the pairs bought before the moment
+        affinity: what users are drawn to among what the catalogue states; None where nobody asked
         nodes[kind]: (nodes,), rows of the whole graph that these are; None where this is the whole
     """
 
@@ -64,11 +68,12 @@ class MessageGraph:
     known: np.ndarray
     moment_ms: int
     nodes: dict[str, torch.Tensor] | None = None
+    affinity: Affinity | None = None
 
     @property
     def shape(self) -> GraphShape:
         widths = {kind: self.features[kind].shape[1] if kind in self.features else 0 for kind in self.sizes}
-        return GraphShape(self.sizes, widths, tuple(self.relations))
+        return GraphShape(self.sizes, widths, tuple(self.relations), self.affinity.width if self.affinity else 0)
 
     def towards(self, rows: Mapping[str, torch.Tensor]) -> dict[EdgeType, Adjacency]:
         """The relations into some rows of some kinds."""
@@ -84,6 +89,7 @@ class MessageGraph:
             pooled={kind: x.to(device) for kind, x in self.pooled.items()},
             popularity=self.popularity.to(device),
             activity=self.activity.to(device),
+            affinity=self.affinity.to(device) if self.affinity else None,
         )
 
 
@@ -95,6 +101,7 @@ class MessageGraphs:
         half_life_weeks: age at which an event weighs half.
         text: (products, columns), vectors of a frozen language model, joined to the products' features.
         timed: whether an edge of behaviour is to carry the time of its pair's newest event, as sampling takes it.
+        affinity_width: columns of the users' affinities, 0 for none; the positions' where the catalogue states nothing.
     """
 
     def __init__(
@@ -105,15 +112,19 @@ class MessageGraphs:
         seed: int,
         text: np.ndarray | None = None,
         timed: bool = False,
+        affinity_width: int = 0,
     ) -> None:
         data = to_hetero(snapshot)
         self.purchases, self.end_ms = Purchases.of(snapshot), to_ms(snapshot.before)
-        self._width, self.half_life_weeks, self._seed, self._timed = width, half_life_weeks, seed, timed
+        self.half_life_weeks, self._seed, self._timed = half_life_weeks, seed, timed
         self._sizes = {kind: data[kind].num_nodes for kind in NODE_KINDS.values()}
         self._products, self._lines = snapshot.nodes["Product"], snapshot.relations["PURCHASED"]
         self._text = None if text is None else torch.from_numpy(text)
         self._segments = data["user"].x
         self._catalogue = _catalogue_relations(data)
+        self._described = described_by(self._catalogue)
+        self._affinity_width = affinity_width if self._described else 0
+        self._width = width + affinity_width - self._affinity_width
         self._behaviour = {
             edge_type(name): _events(data, edge_type(name)) for name in BEHAVIOUR if snapshot.relations[name].num_rows
         }
@@ -150,7 +161,14 @@ class MessageGraphs:
             sizes=self._sizes,
             known=known,
             moment_ms=moment_ms,
+            affinity=self._affinity(past.matrix(known, weight), aligned_to),
         )
+
+    def _affinity(self, weights: sp.csr_array, aligned_to: MessageGraph | None) -> Affinity | None:
+        if not self._affinity_width:
+            return None
+        axes = None if aligned_to is None else aligned_to.affinity
+        return affinity(weights, self._described, self._affinity_width, self._seed, axes)
 
     def _features(self, lines: np.ndarray) -> dict[str, torch.Tensor]:
         """Prices are those of the lines given: one from a later purchase would tell that the product will be sold."""
@@ -185,6 +203,21 @@ def both_ways(edge: EdgeType, matrix: sp.csr_array, time: np.ndarray | None = No
     source, name, target = edge
     backward = Adjacency.of(matrix, time)
     return {edge: backward.reversed(), (target, f"rev_{name}", source): backward}
+
+
+def described_by(relations: Mapping[EdgeType, Adjacency]) -> dict[str, sp.csr_array]:
+    """By kind of what affinities are for, (products, nodes), rows averaged."""
+    return {
+        source: averaged(relation)
+        for (source, _, target), relation in relations.items()
+        if target == "product" and source in KIND_WEIGHTS
+    }
+
+
+def averaged(relation: Adjacency) -> sp.csr_array:
+    """(targets, sources): the coefficients of `Adjacency.mean`."""
+    ends = relation.target.numpy(), relation.source.numpy()
+    return sp.csr_array((relation.coefficients()["mean"].numpy(), ends), shape=relation.shape)
 
 
 def catalogue_matrix(data: HeteroData) -> sp.csr_array:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch_geometric.data import HeteroData
 from torch_geometric.loader import LinkLoader
 
 from shopgraph.dataset.hetero import EdgeType
 from shopgraph.embed.adjacency import Adjacency
+from shopgraph.embed.affinity import Affinity
 from shopgraph.embed.encoder import Rows
 from shopgraph.embed.message_graph import PURCHASED, MessageGraph
 from shopgraph.embed.sampling import TIME, SamplingConfig, neighbour_sampler
@@ -72,7 +75,12 @@ class Neighbourhoods:
             known=whole.known,
             moment_ms=whole.moment_ms,
             nodes=nodes,
+            affinity=None if whole.affinity is None else self._affinity(batch, whole.affinity),
         )
+
+    @staticmethod
+    def _affinity(batch: HeteroData, whole: Affinity) -> Affinity:
+        return replace(whole, user=batch["user"].affinity, nodes={kind: batch[kind].affinity for kind in whole.nodes})
 
     def _relation(self, batch: HeteroData, edge: EdgeType) -> Adjacency:
         source, target = batch[edge].edge_index
@@ -99,6 +107,9 @@ def laid_out(graph: MessageGraph) -> HeteroData:
     for name in ("features", "position", "pooled"):
         for kind, rows in getattr(graph, name).items():
             data[kind][name] = rows
+    if graph.affinity is not None:
+        for kind, rows in {**graph.affinity.nodes, "user": graph.affinity.user}.items():
+            data[kind].affinity = rows
     data["product"].popularity, data["user"].activity = graph.popularity, graph.activity
     for edge, relation in graph.relations.items():
         data[edge].edge_index = torch.stack([relation.source, relation.target])

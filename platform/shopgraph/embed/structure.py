@@ -18,6 +18,8 @@ POSITION_DEGREE_POWER = 0.25
 Chosen by the validation weeks of the Complete Journey among 0, .15, .25, .35 and .5."""
 RANK_SHARE = 4
 """A graph gets at most this part of its rank as positions: more of it is the purchases themselves, and no taste."""
+SMALLEST_SHARE = 1e-7
+"""Squared singular values below this part of the greatest are rounding, and their vectors are none."""
 SHRINKAGE_BUYERS = 5.0
 WINDOWS_WEEKS = (1, 2, 4, 8, 16)
 NEW_BUYER_WINDOWS_WEEKS = (2, 4, 8)
@@ -68,16 +70,17 @@ def positions(
 
     Args:
         keys, weight: (pairs,), ascending pair keys and their weights.
-        aligned_to: (users, width), positions of an earlier moment whose axes these are turned to (orthogonal
-            Procrustes; Schönemann 1966): singular vectors are known only up to rotation.
+        aligned_to: (users, width), positions of an earlier moment whose axes these are turned to: singular vectors are
+            known only up to rotation.
 
     Source: Halko, Martinsson and Tropp, Finding structure with randomness (2011); as input of a graph network, Dwivedi
     et al., Benchmarking graph neural networks (2023).
     """
-    user, product = _singular_vectors(_damped(keys, weight, shape), width, seed)
+    most = max(1, min(shape) // RANK_SHARE)
+    user, product = singular_vectors(_damped(keys, weight, shape), width, seed, most)
     if aligned_to is not None:
-        left, _, right = torch.linalg.svd(user.T @ aligned_to)
-        user, product = user @ left @ right, product @ left @ right
+        turn = turned_to(user, aligned_to)
+        user, product = user @ turn, product @ turn
     buyers = torch.from_numpy(np.bincount(keys % shape[1], minlength=shape[1]).astype(np.float32))
     certain = (buyers / SHRINKAGE_BUYERS).clamp(max=1.0)[:, None]
     return Positions(
@@ -85,6 +88,34 @@ def positions(
         normalize(product, dim=1, eps=1e-9) * certain,
         _folding(product, np.bincount(keys % shape[1], weight, shape[1])),
     )
+
+
+def singular_vectors(
+    matrix: sp.csr_array, width: int, seed: int, most: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Left and right singular vectors, each scaled by the root of its value: `most` of them, zero-padded to the width."""
+    random, transposed = np.random.default_rng(seed), sp.csr_array(matrix.T)
+    size = min(width + OVERSAMPLING, *matrix.shape)
+    basis = random.normal(size=(matrix.shape[0], size)).astype(np.float32)
+    for _ in range(POWER_ITERATIONS):
+        basis = np.linalg.qr(matrix @ (transposed @ basis))[0].astype(np.float32)
+    projected = transposed @ basis
+    turn, values, _ = np.linalg.svd(projected.T @ projected)
+    kept = min(width, len(values), most or width)
+    root = values[:kept] ** 0.25  # of matrix^T matrix, so that this is the root of a singular value
+    known = values[:kept] > SMALLEST_SHARE * max(float(values[0]), 1e-12)
+    inverse = np.divide(1.0, root, out=np.zeros(kept), where=known)
+    left, right = (basis @ turn)[:, :kept] * (root * known), (projected @ turn)[:, :kept] * inverse
+    return _padded(left, width), _padded(right, width)
+
+
+def turned_to(rows: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
+    """The rotation that brings rows nearest to those of an earlier moment: (n, width) twice -> (width, width).
+
+    Source: Schönemann, A generalized solution of the orthogonal Procrustes problem (1966).
+    """
+    left, _, right = torch.linalg.svd(rows.T @ axes)
+    return left @ right
 
 
 def folded(weights: sp.csr_array, fold_in: torch.Tensor) -> torch.Tensor:
@@ -186,20 +217,6 @@ def _damped(keys: np.ndarray, weight: np.ndarray, shape: tuple[int, int]) -> sp.
     product_degree = np.bincount(products, weight, shape[1])[products]
     values = weight / (user_degree**0.5 * product_degree**POSITION_DEGREE_POWER)
     return sp.csr_array((values.astype(np.float32), (users, products)), shape=shape)
-
-
-def _singular_vectors(matrix: sp.csr_array, width: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Left and right singular vectors, each scaled by the root of its singular value."""
-    random, transposed = np.random.default_rng(seed), sp.csr_array(matrix.T)
-    size = min(width + OVERSAMPLING, *matrix.shape)
-    basis = random.normal(size=(matrix.shape[0], size)).astype(np.float32)
-    for _ in range(POWER_ITERATIONS):
-        basis = np.linalg.qr(matrix @ (transposed @ basis))[0].astype(np.float32)
-    projected = transposed @ basis
-    turn, values, _ = np.linalg.svd(projected.T @ projected)
-    kept = min(width, max(1, min(matrix.shape) // RANK_SHARE))
-    scale = np.maximum(values[:kept], 1e-6) ** 0.25
-    return _padded((basis @ turn)[:, :kept] * scale, width), _padded((projected @ turn)[:, :kept] / scale, width)
 
 
 def _padded(side: np.ndarray, width: int) -> torch.Tensor:

@@ -55,6 +55,8 @@ class GraphEmbeddingConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the encoder's own config, see its file."""
     dimension: int = FAMILIES["graph"].dimension
+    affinity_width: int = 0
+    """Of those, columns that say what users are drawn to among what the catalogue states; see `affinity`."""
     half_life_weeks: float = 20.0
     """Age at which an event weighs half in the message graph."""
     cuts: CutsConfig = field(default_factory=CutsConfig)
@@ -83,8 +85,11 @@ class GraphEmbeddingConfig:
             object.__setattr__(self, "sampling", sampling_config(self.sampling))
         if self.loss not in LOSSES:
             raise ConfigurationError(f"loss {self.loss!r}: choose from {', '.join(LOSSES)}")
-        if self.dimension <= POLES:
-            raise ConfigurationError(f"dimension {self.dimension}: at least {POLES + 1}")
+        if self.affinity_width < 0 or self.dimension <= POLES + self.affinity_width:
+            least = POLES + max(0, self.affinity_width) + 1
+            raise ConfigurationError(
+                f"dimension {self.dimension}: at least {least} beside {self.affinity_width} of affinity"
+            )
 
 
 def train_graph_embedding(
@@ -123,7 +128,8 @@ def train_graph_embedding(
     require_purchases(snapshot)
     progress(STEP, 0, config.loop.epochs, "cutting the graph")
     timed = config.sampling is not None
-    graphs = MessageGraphs(snapshot, config.dimension - POLES, config.half_life_weeks, seed, text, timed)
+    width = config.dimension - POLES - config.affinity_width
+    graphs = MessageGraphs(snapshot, width, config.half_life_weeks, seed, text, timed, config.affinity_width)
     cuts, whole = placed(*cut_graphs(graphs, config.cuts, seed), config, device)
     model = build_encoder(config.encoder, config.options, whole.shape, config.dimension, seed).to(device)
     updater = Updater(model, config.optimiser, config.loop.epochs * steps_per_epoch(cuts, config), replica)

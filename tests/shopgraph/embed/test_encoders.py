@@ -27,8 +27,12 @@ LAYERS = [(name, {**options, "layers": layers}) for name, options in VARIANTS fo
 USERS, PRODUCTS = 48, 24
 
 
-def graph_of(snapshot: Snapshot) -> MessageGraph:
-    graphs = MessageGraphs(snapshot, DIMENSION - 2, half_life_weeks=20.0, seed=7)
+def graphs_of(snapshot: Snapshot, affinity: int = 0) -> MessageGraphs:
+    return MessageGraphs(snapshot, DIMENSION - 2 - affinity, half_life_weeks=20.0, seed=7, affinity_width=affinity)
+
+
+def graph_of(snapshot: Snapshot, affinity: int = 0) -> MessageGraph:
+    graphs = graphs_of(snapshot, affinity)
     return graphs.before(graphs.end_ms)
 
 
@@ -36,18 +40,22 @@ def test_every_encoder_is_tried_here() -> None:
     assert {name for name, _ in VARIANTS} == set(ENCODERS)
 
 
+@pytest.mark.parametrize("affinity", [0, 4])
 @pytest.mark.parametrize(("name", "options"), LAYERS)
-def test_vectors_have_length_1(name: str, options: dict[str, object], planted) -> None:
-    graph = graph_of(planted()[0])
+def test_vectors_have_length_1(name: str, options: dict[str, object], affinity: int, planted) -> None:
+    graph = graph_of(planted()[0], affinity)
     found = shaken(name, options, graph, DIMENSION)(graph)
     assert found["user"].shape == (USERS, DIMENSION)
     for rows in found.values():
         assert torch.allclose(rows.norm(dim=1), torch.ones(len(rows)), atol=1e-5)
 
 
+@pytest.mark.parametrize("affinity", [0, 4])
 @pytest.mark.parametrize(("name", "options"), LAYERS)
-def test_asking_for_some_rows_gives_those_of_the_whole(name: str, options: dict[str, object], planted) -> None:
-    graph = graph_of(planted()[0])
+def test_asking_for_some_rows_gives_those_of_the_whole(
+    name: str, options: dict[str, object], affinity: int, planted
+) -> None:
+    graph = graph_of(planted()[0], affinity)
     model = shaken(name, options, graph, DIMENSION)
     rows = {"user": torch.tensor([5, 0, 23]), "product": torch.tensor([1, 7, 2, 20])}
     whole, some = model(graph), model(graph, rows)
@@ -63,13 +71,14 @@ def test_the_order_of_purchases_changes_nothing(name: str, options: dict[str, ob
         assert torch.allclose(rows, model(other)[kind], atol=1e-5)
 
 
+@pytest.mark.parametrize("affinity", [0, 4])
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
-def test_moving_rows_moves_vectors_with_them(name: str, options: dict[str, object], planted) -> None:
+def test_moving_rows_moves_vectors_with_them(name: str, options: dict[str, object], affinity: int, planted) -> None:
     """Users and products in another order: the same vectors for the same nodes, positions turned to the same axes."""
     order = np.random.default_rng(9).permutation(PRODUCTS)
     moved = [f"p{place:02}" for place in order]
-    graph = graph_of(planted()[0])
-    graphs = MessageGraphs(planted(products=moved)[0], DIMENSION - 2, half_life_weeks=20.0, seed=7)
+    graph = graph_of(planted()[0], affinity)
+    graphs = graphs_of(planted(products=moved)[0], affinity)
     other = graphs.before(graphs.end_ms, aligned_to=graph)
     model = shaken(name, options, graph, DIMENSION)
     place = torch.from_numpy(order)
@@ -80,9 +89,10 @@ def test_moving_rows_moves_vectors_with_them(name: str, options: dict[str, objec
     assert torch.allclose(model(other)["product"][place], before, atol=1e-3)
 
 
+@pytest.mark.parametrize("affinity", [0, 4])
 @pytest.mark.parametrize(("name", "options"), LAYERS)
-def test_isolated_nodes_and_gradients_are_finite(name: str, options: dict[str, object], planted) -> None:
-    graph = graph_of(planted(more=3)[0])
+def test_isolated_nodes_and_gradients_are_finite(name: str, options: dict[str, object], affinity: int, planted) -> None:
+    graph = graph_of(planted(more=3)[0], affinity)
     model = shaken(name, options, graph, DIMENSION).train()
     found = model(graph)
     sum(rows.square().sum() * torch.arange(len(rows)).sum() + rows.sum() for rows in found.values()).backward()

@@ -21,7 +21,7 @@ from shopgraph.embed.artefact import EncodingArtefact, open_artefact, write_arte
 from shopgraph.embed.encoder import POLES
 from shopgraph.embed.encoders import build_encoder
 from shopgraph.embed.inductive import encode_products, encode_users
-from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
+from shopgraph.embed.message_graph import MessageGraph, MessageGraphs, described_by
 from shopgraph.embed.structure import activity, activity_standard, folded
 from shopgraph.embed.training import GraphEmbeddingConfig, encode, train_graph_embedding
 from shopgraph.errors import InputError
@@ -96,10 +96,16 @@ def shop(late_product: bool = False, late_user: bool = False) -> Snapshot:
     )
 
 
-def learned(name: str, options: dict, folder: Path, text: np.ndarray | None = None) -> EncodingArtefact:
+def graphs_of(snapshot: Snapshot, affinity: int = 0, text: np.ndarray | None = None) -> MessageGraphs:
+    return MessageGraphs(snapshot, WIDTH - POLES - affinity, 20.0, 0, text, affinity_width=affinity)
+
+
+def learned(
+    name: str, options: dict, folder: Path, text: np.ndarray | None = None, affinity: int = 0
+) -> EncodingArtefact:
     """An encoder whose every parameter says something, kept and opened again."""
     snapshot = shop()
-    graphs = MessageGraphs(snapshot, WIDTH - POLES, 20.0, 0, text)
+    graphs = graphs_of(snapshot, affinity, text)
     whole = graphs.before(graphs.end_ms)
     model = build_encoder(name, options, whole.shape, WIDTH, 1)
     torch.manual_seed(5)
@@ -113,8 +119,9 @@ def learned(name: str, options: dict, folder: Path, text: np.ndarray | None = No
 
 def frozen(snapshot: Snapshot, artefact: EncodingArtefact) -> MessageGraph:
     """The whole graph of a later snapshot; the nodes that were there keep what they were."""
-    graphs = MessageGraphs(snapshot, WIDTH - POLES, 20.0, 0)
-    late, early = graphs.before(graphs.end_ms), artefact.graph
+    early = artefact.graph
+    graphs = graphs_of(snapshot, early.shape.affinity)
+    late = graphs.before(graphs.end_ms)
 
     def kept(label: str, was: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
         rows = artefact.vocabulary[label.lower()].known(snapshot.ids(label))
@@ -129,6 +136,7 @@ def frozen(snapshot: Snapshot, artefact: EncodingArtefact) -> MessageGraph:
         features={k: kept(k.title(), early.features[k], late.features[k]) for k in ("user", "product")},
         popularity=kept("Product", early.popularity, late.popularity),
         activity=kept("User", early.activity, activity(graphs.purchases, graphs.end_ms, artefact.activity)),
+        affinity=early.affinity and replace(early.affinity, user=kept("User", early.affinity.user, late.affinity.user)),
     )
 
 
@@ -145,9 +153,12 @@ def new_user(name: str = LATE_USER) -> NewUser:
     return NewUser(name, {name: [(end, ms(days)) for end, days in did] for name, did in EVENTS.items()}, SEGMENT)
 
 
+@pytest.mark.parametrize("affinity", [0, 4])
 @pytest.mark.parametrize(("name", "options"), MODELS)
-def test_a_late_product_has_the_vector_of_the_whole_forward_pass(name: str, options: dict, tmp_path: Path) -> None:
-    artefact = learned(name, options, tmp_path)
+def test_a_late_product_has_the_vector_of_the_whole_forward_pass(
+    name: str, options: dict, affinity: int, tmp_path: Path
+) -> None:
+    artefact = learned(name, options, tmp_path, affinity=affinity)
     snapshot = shop(late_product=True)
     row = snapshot.ids("Product").index(LATE_PRODUCT)
     whole = frozen(snapshot, artefact)
@@ -159,16 +170,22 @@ def test_a_late_product_has_the_vector_of_the_whole_forward_pass(name: str, opti
     assert np.abs(silent[0] - expected).max() > 1e-2
 
 
+@pytest.mark.parametrize("affinity", [0, 4])
 @pytest.mark.parametrize(("name", "options"), MODELS)
-def test_a_late_user_has_the_vector_of_the_whole_forward_pass(name: str, options: dict, tmp_path: Path) -> None:
-    artefact = learned(name, options, tmp_path)
+def test_a_late_user_has_the_vector_of_the_whole_forward_pass(
+    name: str, options: dict, affinity: int, tmp_path: Path
+) -> None:
+    artefact = learned(name, options, tmp_path, affinity=affinity)
     snapshot = shop(late_user=True)
     row = snapshot.ids("User").index(LATE_USER)
     whole = frozen(snapshot, artefact)
-    graphs = MessageGraphs(snapshot, WIDTH - POLES, 20.0, 0)
+    graphs = graphs_of(snapshot)
     keys, weight = graphs.purchases.decayed(graphs.end_ms, 20.0)
     weights = graphs.purchases.matrix(keys, np.sqrt(weight))[[row]]
     whole.position["user"][row] = folded(weights, artefact.graph.fold_in)[0]
+    if affinity:
+        described = described_by(artefact.graph.relations)
+        whole.affinity.user[row] = artefact.graph.affinity.folded(weights, described)[0]
     expected = encode(artefact.encoder, whole)["user"][row]
     found = encode_users(artefact, [new_user()])
     assert np.abs(found[0] - expected).max() < 1e-5
@@ -190,15 +207,17 @@ def test_a_user_who_was_there_is_taken_out_of_the_graph_first(name: str, options
 
 
 def test_folding_in_finds_the_users_who_were_there(tmp_path: Path) -> None:
-    graphs = MessageGraphs(shop(), WIDTH - POLES, 20.0, 0)
+    graphs = graphs_of(shop(), affinity=3)
     for whole in (graphs.before(graphs.end_ms), graphs.before(graphs.end_ms, graphs.before(ms(40)))):
         keys, weight = graphs.purchases.decayed(graphs.end_ms, 20.0)
-        found = folded(graphs.purchases.matrix(keys, np.sqrt(weight)), whole.fold_in)
-        assert torch.allclose(found, whole.position["user"], atol=1e-3)
+        weights = graphs.purchases.matrix(keys, np.sqrt(weight))
+        assert torch.allclose(folded(weights, whole.fold_in), whole.position["user"], atol=1e-3)
+        places = whole.affinity.folded(weights, described_by(whole.relations))
+        assert torch.allclose(places, whole.affinity.user, atol=1e-3)
 
 
 def test_later_counts_are_standardised_like_those_of_the_snapshot() -> None:
-    graphs = MessageGraphs(shop(), WIDTH - POLES, 20.0, 0)
+    graphs = graphs_of(shop())
     standard = activity_standard(graphs.purchases, graphs.end_ms)
     one = graphs.purchases.chosen(graphs.purchases.users == 4)
     assert torch.allclose(activity(one, graphs.end_ms, standard)[4], activity(graphs.purchases, graphs.end_ms)[4])
