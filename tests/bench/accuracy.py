@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accuracy_model import CHOSEN
+from accuracy_model import CHOSEN, VARIANTS, ranker_groups
 from machine import OUTPUT, PeakMemory, write
 from rich.console import Console
 from rich.table import Table
@@ -73,7 +73,7 @@ def jobs() -> Iterator[tuple[str, str]]:
     yield from (("peer", name) for name in CHOSEN["peers"])
     yield from (("encoder", name) for name in (*CHOSEN["encoders"], *CHOSEN["hardened"]))
     yield from (("speed", name) for name in CHOSEN["encoders"])
-    yield from (("fused", setting) for setting in CHOSEN["ranker"])
+    yield from (("fused", group) for group in ranker_groups())
 
 
 def run(year: Path, kind: str, name: str) -> None:
@@ -90,8 +90,9 @@ def run(year: Path, kind: str, name: str) -> None:
 
 def results_of(kind: str, name: str) -> list[str]:
     """Names of the figures that a job leaves."""
-    of_fused = [f"ours-{name}", f"ours_without_graph-{name}"]
-    return {"peer": [name], "encoder": [name], "fused": of_fused, "speed": []}[kind]
+    if kind == "fused":
+        return [f"{model}-{setting}" for setting in ranker_groups()[name] for model in VARIANTS]
+    return [] if kind == "speed" else [name]
 
 
 def read(results: Path) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """One model of `make bench-accuracy` in a process of its own, so that its memory is its own.
 
-    python accuracy_model.py FOLDER peer NAME | encoder NAME | fused SETTING | speed NAME
+    python accuracy_model.py FOLDER peer NAME | encoder NAME | fused SETTINGS | speed NAME
 
 writes FOLDER/results/NAME.npz: figures of each judged user; NAME.json: seconds and rates. `speed` writes
 speed-NAME.json: the seconds of an encoder's epochs, for parts of the year.
@@ -12,7 +12,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,9 +32,9 @@ from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.message_graph import catalogue_matrix
 from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
-from shopgraph.evaluation import Figures, Scorer, evaluate, figures
+from shopgraph.evaluation import Figures, Scorer, Setting, evaluate, figures
 from shopgraph.learning.trained import TrainedEmbedding
-from shopgraph.ranking.candidates import CandidateConfig, find_candidates
+from shopgraph.ranking.candidates import CandidateConfig, Candidates, find_candidates_of
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.facets import Facet, facets_of
 from shopgraph.ranking.folds import FoldConfig, make_folds
@@ -45,7 +45,8 @@ from shopgraph.wiring_training import configured
 CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())
 SEED = 7
 WARM_COLD = ("all", "novel", "cold")
-GRAPH_GROUPS = ("graph", "attribute")
+VARIANTS: dict[str, tuple[str, ...]] = {"ours": (), "ours_without_graph": ("graph", "attribute")}
+"""Groups of features that each ranker goes without; candidates are the same."""
 YEAR_SHARES = (0.25, 0.5, 1.0)
 SPEED_FOLDS = 4
 TIMED_EPOCHS = 3
@@ -175,43 +176,68 @@ def told(step: str, done: int, total: int, message: str = "") -> None:
     print(f"  {step} {done}/{total} {message}", flush=True)
 
 
-def fused(year: ShopYear, setting: str, folder: Path) -> None:
-    """Train the ranker of a setting on inner folds, with and without what the graph gives it, and read the test once.
+def ranker_groups() -> dict[str, list[str]]:
+    """Settings whose rankers ask the same sources for the same candidates, by their names joined by a dash."""
+    found: dict[str, list[str]] = {}
+    for setting, chosen in CHOSEN["ranker"].items():
+        asked = json.dumps({part: chosen[part] for part in chosen if part != "trees"}, sort_keys=True)
+        found.setdefault(asked, []).append(setting)
+    return {"-".join(settings): settings for settings in found.values()}
 
-    Every source of a fold is fitted on what happened before the fold's moment; weeks 45 to 48 choose the rounds.
+
+def fused(year: ShopYear, group: str, folder: Path) -> None:
+    """Train the rankers of a group on inner folds, with and without what the graph gives them, and read the test once.
+
+    Every source of a fold is fitted on what happened before the fold's moment and asked once for all settings and
+    windows; weeks 45 to 48 choose the rounds.
     """
     started = time.perf_counter()
-    chosen = CHOSEN["ranker"][setting]
-    config = configured(LambdaMartConfig(), chosen.get("trees", {}))
+    settings = ranker_groups()[group]
+    chosen = CHOSEN["ranker"][settings[0]]
     sample = SampleConfig(**chosen.get("sample", {}))
-    candidates = configured(CandidateConfig(), chosen.get("candidates", {}))
-    shop = Shop(year, chosen["sources"], folder, candidates)
+    shop = Shop(year, chosen["sources"], folder, configured(CandidateConfig(), chosen.get("candidates", {})))
     end = to_ms(year.learned.before)
-    rows = fold_examples(shop, setting, end, sample)
-    windows = {window: year.settings(window)[setting] for window in WINDOWS}
-    asked = {window: shop.examples(end, windows[window]) for window in WINDOWS}
-    for name, groups in (("ours", ()), ("ours_without_graph", GRAPH_GROUPS)):
-        kept = [part.without_groups(*groups) for part in rows]
-        cut = {window: asked[window].without_groups(*groups) for window in WINDOWS}
-        ranker = train(kept, config, (cut["validation"], windows["validation"]), SEED, threads=2)
-        timed = {"train_s": time.perf_counter() - started, "rounds": ranker.rounds}
-        if name == "ours":
-            timed["importance"] = ranker.importance()
-        found = {
-            f"{window}.{setting}": timed_ranking(ranker, cut[window], windows[window], timed) for window in WINDOWS
-        }
-        keep(folder, f"{name}-{setting}", found, timed)
+    folds = list(folds_of(shop, settings, end, sample))
+    windows = {window: {name: year.settings(window)[name] for name in settings} for window in WINDOWS}
+    flat = {f"{window}.{name}": asked for window, named in windows.items() for name, asked in named.items()}
+    candidates = shop.candidates(end, flat)
+    shared_s = time.perf_counter() - started
+    for name in settings:
+        started = time.perf_counter()
+        config = configured(LambdaMartConfig(), CHOSEN["ranker"][name].get("trees", {}))
+        asked = shop.described(end, windows["validation"][name], candidates[f"validation.{name}"])
+        found: dict[str, dict[str, Figures]] = {}
+        rankers, timed = {}, {}
+        for model, groups in VARIANTS.items():
+            judged = asked.without_groups(*groups), windows["validation"][name]
+            rankers[model] = train([part[name].without_groups(*groups) for part in folds], config, judged, SEED, 2)
+            timed[model] = {"train_s": shared_s + time.perf_counter() - started, "rounds": rankers[model].rounds}
+            timed[model]["importance"] = rankers[model].importance()
+        for window in WINDOWS:
+            asked = shop.described(end, windows[window][name], candidates.pop(f"{window}.{name}"))
+            for model, groups in VARIANTS.items():
+                ranked = timed_ranking(
+                    rankers[model], asked.without_groups(*groups), windows[window][name], timed[model]
+                )
+                found.setdefault(model, {})[f"{window}.{name}"] = ranked
+        for model, figures_of in found.items():
+            keep(folder, f"{model}-{name}", figures_of, timed[model])
+
+
+def folds_of(shop: Shop, settings: list[str], end_ms: int, sample: SampleConfig) -> Iterator[dict[str, Examples]]:
+    """What rankers are trained on, by setting: rows of every inner fold before a moment."""
+    for number, fold in enumerate(make_folds(end_ms, FoldConfig())):
+        asked = {name: fold.settings(shop.purchases)[name] for name in settings}
+        candidates = shop.candidates(fold.moment_ms, asked)
+        yield {name: shop.described(fold.moment_ms, asked[name], candidates[name], sample, number) for name in settings}
 
 
 def fold_examples(shop: Shop, setting: str, end_ms: int, sample: SampleConfig) -> list[Examples]:
-    """What a ranker is trained on: rows of every inner fold before a moment."""
-    return [
-        shop.examples(fold.moment_ms, fold.settings(shop.purchases)[setting], sample, seed=number)
-        for number, fold in enumerate(make_folds(end_ms, FoldConfig()))
-    ]
+    """The rows of one setting's ranker, fold by fold."""
+    return [rows[setting] for rows in folds_of(shop, [setting], end_ms, sample)]
 
 
-def timed_ranking(ranker: Ranker, examples: Examples, setting: Any, timed: dict[str, Any]) -> Figures:
+def timed_ranking(ranker: Ranker, examples: Examples, setting: Setting, timed: dict[str, Any]) -> Figures:
     started = time.perf_counter()
     found = figures(ranker.rank(examples), setting)
     timed["users_per_s"] = len(setting.users) / (time.perf_counter() - started)
@@ -235,8 +261,20 @@ class Shop:
         other._candidates = candidates
         return other
 
-    def examples(self, moment_ms: int, setting: Any, sample: SampleConfig | None = None, seed: int = 0) -> Examples:
-        candidates = find_candidates(setting, self._scorers(moment_ms), self._candidates)
+    def examples(self, moment_ms: int, setting: Setting) -> Examples:
+        return self.described(moment_ms, setting, self.candidates(moment_ms, {setting.name: setting})[setting.name])
+
+    def candidates(self, moment_ms: int, settings: Mapping[str, Setting]) -> dict[str, Candidates]:
+        return find_candidates_of(settings, self._scorers(moment_ms), self._candidates)
+
+    def described(
+        self,
+        moment_ms: int,
+        setting: Setting,
+        candidates: Candidates,
+        sample: SampleConfig | None = None,
+        seed: int = 0,
+    ) -> Examples:
         return make_examples(candidates, setting, self._lines, self._facets, moment_ms, sample, seed)
 
     def _scorers(self, moment_ms: int) -> dict[str, Scorer]:

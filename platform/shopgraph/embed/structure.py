@@ -93,7 +93,7 @@ def positions(
 def singular_vectors(
     matrix: sp.csr_array, width: int, seed: int, most: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Left and right singular vectors, each scaled by the root of its value: `most` of them, zero-padded to the width."""
+    """Left and right singular vectors, each scaled by the root of its value; `most` of them, padded with zeros."""
     random, transposed = np.random.default_rng(seed), sp.csr_array(matrix.T)
     size = min(width + OVERSAMPLING, *matrix.shape)
     basis = random.normal(size=(matrix.shape[0], size)).astype(np.float32)

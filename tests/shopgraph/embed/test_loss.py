@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from shopgraph.embed.loss import LOSSES, approx_ndcg, bpr, sampled_softmax, scores
+from shopgraph.embed.loss import LOSSES, MASKED, approx_ndcg, binned_ranks, bpr, sampled_softmax, scores
 
 NOTHING = torch.zeros(3)
 NONE = torch.zeros((2, 0), dtype=torch.int64)
@@ -53,14 +53,37 @@ def test_approx_ndcg_estimates_the_rank_from_the_pool() -> None:
     assert float(loss) == pytest.approx(-1 / math.log2(1 + rank))
 
 
-def test_approx_ndcg_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = torch.Generator().manual_seed(3)
-    logits = torch.randn(5, 40, generator=generator)
+def test_ranks_and_gradients_of_a_histogram_are_nearly_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator()
     row, column = torch.arange(20) % 5, torch.arange(20) * 2
-    arguments = (logits, row, column, torch.full((20,), 0.05), torch.zeros(40), NONE)
-    whole = approx_ndcg(*arguments)
-    monkeypatch.setattr("shopgraph.embed.loss.BLOCK_ELEMENTS", 3 * 40)
-    assert float(approx_ndcg(*arguments)) == pytest.approx(float(whole))
+    excluded = torch.tensor([[0, 1, 1], [1, 3, 6]])
+    found = []
+    for comparisons in (10**6, 1):
+        monkeypatch.setattr("shopgraph.embed.loss.EXACT_COMPARISONS", comparisons)
+        logits = (5 * torch.randn(5, 40, generator=generator.manual_seed(3))).requires_grad_()
+        loss = approx_ndcg(logits, row, column, torch.full((20,), 0.05), torch.full((40,), -0.7), excluded)
+        loss.backward()
+        found.append((loss.item(), logits.grad))
+    (exact, slope), (binned, near) = found
+    assert binned == pytest.approx(exact, abs=1e-3)
+    assert torch.nn.functional.cosine_similarity(slope.flatten(), near.flatten(), dim=0) > 0.999
+    assert float((near - slope).abs().max()) < 0.05 * float(slope.abs().max())
+
+
+def test_of_a_large_pool_every_second_product_stands_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.tensor([[3.0, 1.0, 2.0, 1.0, 2.0, 0.0, 0.0]])
+    arguments = (one(0), one(0), torch.ones(1), torch.zeros(7), torch.tensor([[0], [0]]))
+    monkeypatch.setattr("shopgraph.embed.loss.MOST_RIVALS", 4)
+    sigmoid = lambda value: 1 / (1 + math.exp(-value / 0.5))  # noqa: E731
+    rank = 1 + 2 * (2 * sigmoid(-1.0) + sigmoid(-3.0))
+    assert float(approx_ndcg(logits, *arguments)) == pytest.approx(-1 / math.log2(1 + rank))
+
+
+def test_a_histogram_counts_each_rival_once() -> None:
+    rivals, row = torch.tensor([[0.0, 0.25, 0.6, MASKED]]), torch.zeros(1, dtype=torch.int64)
+    counts = torch.tensor([1.0, 2.0, 4.0, 8.0])
+    assert float(binned_ranks(rivals, counts, torch.tensor([100.0]), row)) == pytest.approx(1.0)
+    assert float(binned_ranks(rivals, counts, torch.tensor([-100.0]), row)) == pytest.approx(1.0 + 1 + 2 + 4)
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
