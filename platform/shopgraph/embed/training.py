@@ -88,7 +88,7 @@ class GraphEmbeddingConfig:
         if self.affinity_width < 0 or self.dimension <= POLES + self.affinity_width:
             least = POLES + max(0, self.affinity_width) + 1
             raise ConfigurationError(
-                f"dimension {self.dimension}: at least {least} beside {self.affinity_width} of affinity"
+                f"dimension {self.dimension}: at least {least} with affinity_width {self.affinity_width}"
             )
 
 

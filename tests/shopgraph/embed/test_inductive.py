@@ -263,3 +263,14 @@ def test_a_training_keeps_what_later_nodes_are_encoded_with(planted, tmp_path: P
     (tmp_path / "sage" / ARTEFACT_FILE).write_bytes(b"cut short")
     with pytest.raises(InputError, match="is damaged"):
         open_artefact(tmp_path / "sage")
+
+
+def test_a_product_that_nobody_bought_is_ranked_by_who_buys_its_brand(planted, tmp_path: Path) -> None:
+    snapshot, _ = planted()
+    config = GraphEmbeddingConfig(dimension=24, affinity_width=8, cuts={"by": "folds", "count": 2})
+    trained = train_graph_embedding(snapshot, config, None, "cpu", 0, tmp_path, epochs=1)
+    named = [NewProduct(f"new {brand}", {"MADE_BY": [brand]}) for brand in ("books", "shoes")]
+    book, shoe = encode_products(open_artefact(tmp_path), named)
+    users = trained.vectors["User"].matrix
+    reads = np.arange(len(users)) % 2 == 0
+    assert ((users @ book > users @ shoe) == reads).all()

@@ -47,14 +47,18 @@ CONFIG = GraphEmbeddingConfig(
 )
 
 
-def graph_of(planted, weeks_back: int = 0) -> MessageGraph:
-    graphs = MessageGraphs(planted(more=2)[0], DIMENSION - 2, half_life_weeks=20.0, seed=7, timed=True)
+def graph_of(planted, weeks_back: int = 0, affinity: int = 0) -> MessageGraph:
+    width = DIMENSION - 2 - affinity
+    graphs = MessageGraphs(planted(more=2)[0], width, half_life_weeks=20.0, seed=7, timed=True, affinity_width=affinity)
     return graphs.before(graphs.end_ms - weeks_back * WEEK_MS)
 
 
+@pytest.mark.parametrize("affinity", [0, 4])
 @pytest.mark.parametrize(("name", "options"), LAYERS)
-def test_all_neighbours_give_the_vectors_of_the_whole(name: str, options: dict[str, object], planted) -> None:
-    graph = graph_of(planted, weeks_back=4)
+def test_all_neighbours_give_the_vectors_of_the_whole(
+    name: str, options: dict[str, object], affinity: int, planted
+) -> None:
+    graph = graph_of(planted, weeks_back=4, affinity=affinity)
     model = shaken(name, options, graph, DIMENSION)
     every = Neighbourhoods(graph, SamplingConfig((-1,) * int(options["layers"])), "cpu")  # type: ignore[call-overload]
     part, places = every.around(ROWS, seed=1)

@@ -39,10 +39,11 @@ FOLDS = replace(
 USERS, PRODUCTS = 48, 24
 
 
+@pytest.mark.parametrize("affinity", [0, 8])
 @pytest.mark.parametrize("encoder", list(ENCODERS))
-def test_the_withheld_taste_comes_first(encoder: str, planted, tmp_path: Path) -> None:
+def test_the_withheld_taste_comes_first(encoder: str, affinity: int, planted, tmp_path: Path) -> None:
     snapshot, holdout = planted()
-    config = replace(FOLDS if encoder == "lightgcn" else CONFIG, encoder=encoder)
+    config = replace(FOLDS if encoder == "lightgcn" else CONFIG, encoder=encoder, affinity_width=affinity)
     trained = train_graph_embedding(snapshot, config, holdout, "cpu", 7, tmp_path)
     users, products = trained.vectors["User"].matrix, trained.vectors["Product"].matrix
     nearest = np.argsort(-(users @ products.T), axis=1)
@@ -152,6 +153,13 @@ def test_text_vectors_are_features_of_products(planted, tmp_path: Path) -> None:
     without = train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "without")
     joined = train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "with", text=text)
     assert not np.allclose(joined.vectors["Product"].matrix, without.vectors["Product"].matrix, atol=1e-4)
+
+
+def test_affinities_leave_room_for_taste() -> None:
+    with pytest.raises(ConfigurationError, match="dimension 16: at least 19 with affinity_width 16"):
+        replace(CONFIG, dimension=16, affinity_width=16)
+    with pytest.raises(ConfigurationError, match="affinity_width -1"):
+        replace(CONFIG, affinity_width=-1)
 
 
 def test_a_loss_that_is_not_known_is_refused() -> None:
