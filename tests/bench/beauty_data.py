@@ -10,14 +10,16 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
+from source_tables import ends_table, node_table, purchase_table, read_columns
 
+from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.errors import InputError
 from shopgraph.evaluation import Setting, pairs
 
 ITEM_COLUMNS = ("item_id", "asin", "title", "brand", "categories")
 INTERACTION_COLUMNS = ("user_id", "item_id", "position", "split_loo")
+TEXTS = {name: pa.string() for name in ("asin", "title", "brand", "categories", "split_loo")}
 END = datetime(2014, 7, 24, tzinfo=UTC)
 """After every purchase; the last lies half a week before it, the one before it a week earlier, and so on."""
 UNKNOWN = ("", "Unknown")
@@ -68,8 +70,8 @@ def read_beauty(folder: Path, order: Order, seed: int = 0) -> Beauty:
     Raises:
         InputError: a file or a column is missing, or an interaction names an item that is not there.
     """
-    items = _read(folder / "items.csv.gz", ITEM_COLUMNS).sort_by("item_id")
-    lines = _read(folder / "interactions.csv.gz", INTERACTION_COLUMNS)
+    items = read_columns(folder / "items.csv.gz", ITEM_COLUMNS, TEXTS).sort_by("item_id")
+    lines = read_columns(folder / "interactions.csv.gz", INTERACTION_COLUMNS, TEXTS)
     known = pc.index_in(lines["item_id"], items["item_id"].combine_chunks())
     if known.null_count:
         missing = lines["item_id"].filter(pc.is_null(known))[0].as_py()
@@ -81,7 +83,7 @@ def read_beauty(folder: Path, order: Order, seed: int = 0) -> Beauty:
     place = _place(users, products, order, pc.rank(items["asin"].combine_chunks()).to_numpy(), seed)
     back = np.bincount(users)[users] - 1 - place
     nodes, relations = _catalogue(items)
-    nodes["User"] = _table("User", id=[f"beauty:{user:06d}" for user in user_ids])
+    nodes["User"] = node_table("User", id=[f"beauty:{user:06d}" for user in user_ids])
     relations["PURCHASED"] = _purchased(nodes, users, products, back)
     return Beauty(assemble(nodes, relations, END), users, products, back)
 
@@ -118,9 +120,9 @@ def _catalogue(items: pa.Table) -> tuple[dict[str, pa.Table], dict[str, pa.Table
     stated = sorted({brand for brand in brands if brand})
     categories = sorted({path[: level + 1] for path in paths for level in range(len(path))})
     nodes = {
-        "Product": _table("Product", id=ids, title=titles),
-        "Brand": _table("Brand", id=stated, name=stated),
-        "Category": _table(
+        "Product": node_table("Product", id=ids, title=titles),
+        "Brand": node_table("Brand", id=stated, name=stated),
+        "Category": node_table(
             "Category",
             id=[" > ".join(path) for path in categories],
             name=[path[-1] for path in categories],
@@ -130,7 +132,7 @@ def _catalogue(items: pa.Table) -> tuple[dict[str, pa.Table], dict[str, pa.Table
     made = [(product, brand) for product, brand in zip(ids, brands, strict=True) if brand]
     within = [(product, " > ".join(path)) for product, path in zip(ids, paths, strict=True) if path]
     child = [(" > ".join(path), " > ".join(path[:-1])) for path in categories if len(path) > 1]
-    return nodes, {"MADE_BY": _ends(made), "IN_CATEGORY": _ends(within), "CHILD_OF": _ends(child)}
+    return nodes, {"MADE_BY": ends_table(made), "IN_CATEGORY": ends_table(within), "CHILD_OF": ends_table(child)}
 
 
 def _paths(names: list[list[str]]) -> list[tuple[str, ...]]:
@@ -142,54 +144,6 @@ def _paths(names: list[list[str]]) -> list[tuple[str, ...]]:
 
 def _purchased(nodes: dict[str, pa.Table], users: np.ndarray, products: np.ndarray, back: np.ndarray) -> pa.Table:
     end_ms = round(END.timestamp() * 1000)
-    week_ms = 7 * 24 * 3600 * 1000
-    at = pa.array(end_ms - back * week_ms - week_ms // 2).cast(pa.timestamp("ms", tz="UTC"))
-    return pa.table(
-        {
-            "start": nodes["User"]["id"].combine_chunks().take(pa.array(users)),
-            "end": nodes["Product"]["id"].combine_chunks().take(pa.array(products)),
-            "at": at,
-            "quantity": pa.array(np.ones(len(users), dtype=np.int64)),
-            "amount": pa.nulls(len(users), pa.float64()),
-            "discount": pa.array(np.zeros(len(users))),
-            "order_id": pa.array([f"{user}-{place}" for user, place in zip(users, back, strict=True)]),
-        }
-    )
-
-
-def _table(label: str, **columns: list[object]) -> pa.Table:
-    from shopgraph.records import NODE_TABLES
-
-    schema = NODE_TABLES[label]
-    rows = len(columns["id"])
-    return pa.table(
-        {
-            field.name: pa.array(columns[field.name], field.type)
-            if field.name in columns
-            else pa.nulls(rows, field.type)
-            for field in schema
-        },
-        schema=schema,
-    )
-
-
-def _ends(found: list[tuple[str, str]]) -> pa.Table:
-    return pa.table({"start": [a for a, _ in found], "end": [b for _, b in found]}, schema=_ENDS)
-
-
-_ENDS = pa.schema([("start", pa.string()), ("end", pa.string())])
-
-
-def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
-    texts = {name: pa.string() for name in ("asin", "title", "brand", "categories", "split_loo")}
-    try:
-        table = pyarrow.csv.read_csv(
-            path,
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
-        )
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} can't be read: {error}") from None
-    if missing := [name for name in columns if name not in table.column_names]:
-        raise InputError(f"{path} has no column {missing[0]!r}: it needs {', '.join(columns)}")
-    return table.select(list(columns))
+    at_ms = end_ms - back * WEEK_MS - WEEK_MS // 2
+    orders = [f"{user}-{place}" for user, place in zip(users, back, strict=True)]
+    return purchase_table(nodes, users, products, at_ms, orders)
