@@ -111,9 +111,10 @@ def learned(name: str, options: dict, folder: Path, text: np.ndarray | None = No
     return open_artefact(folder)
 
 
-def frozen(snapshot: Snapshot, artefact: EncodingArtefact) -> MessageGraph:
+def frozen(snapshot: Snapshot, artefact: EncodingArtefact, text: np.ndarray | None = None) -> MessageGraph:
     """The whole graph of a later snapshot; the nodes that were there keep what they were."""
-    graphs = MessageGraphs(snapshot, WIDTH - POLES, 20.0, 0)
+    width = artefact.graph.position["product"].shape[1]
+    graphs = MessageGraphs(snapshot, width, artefact.half_life_weeks, 0, text)
     late, early = graphs.before(graphs.end_ms), artefact.graph
 
     def kept(label: str, was: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
@@ -126,7 +127,7 @@ def frozen(snapshot: Snapshot, artefact: EncodingArtefact) -> MessageGraph:
         late,
         pooled=early.pooled,
         position={k: kept(k.title(), early.position[k], late.position[k]) for k in ("user", "product")},
-        features={k: kept(k.title(), early.features[k], late.features[k]) for k in ("user", "product")},
+        features={k: kept(k.title(), early.features[k], found) for k, found in late.features.items()},
         popularity=kept("Product", early.popularity, late.popularity),
         activity=kept("User", early.activity, activity(graphs.purchases, graphs.end_ms, artefact.activity)),
     )
