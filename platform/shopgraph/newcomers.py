@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from shopgraph.dataset.corpus import READ, ProductWords
 from shopgraph.errors import InputError
-from shopgraph.graph.connection import Graph, vector
+from shopgraph.graph.connection import Graph, Record, vector
 from shopgraph.publish import Served, serving
 from shopgraph.registry import Registry, Vectors
 from shopgraph.schema import CATALOGUE, FAMILIES, RELATIONS, SEGMENTS
@@ -39,6 +40,8 @@ class NewProduct:
     """Whether one is printed."""
     edges: int = 0
     """Catalogue relations that it has in the graph."""
+    words: ProductWords = field(default_factory=ProductWords)
+    """What its text is made of."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,11 @@ def find_newcomers(graph: Graph, registry: Registry) -> Newcomers | None:
     return Newcomers(release.id, served, counts, products, users)
 
 
+def brand_names(graph: Graph) -> list[str]:
+    """Of all brands, which tell the codes among them: read only where new products' texts are."""
+    return graph.wide("newcomers_brands")["names"]
+
+
 def write_newcomers(graph: Graph, found: Newcomers, vectors: NewVectors) -> bool:
     """Write vectors under the release their nodes were found for, all or none; whether it still served.
 
@@ -163,7 +171,20 @@ def _new_products(graph: Graph, slot: str) -> list[NewProduct]:
         edges=FAMILY.edges_property(slot),
         limit=MOST_AT_ONCE,
     )
-    return [NewProduct(row["id"], _by_type(row["stated"]), row["package_size"], row["edge_count"]) for row in found]
+    return [
+        NewProduct(row["id"], _by_type(row["stated"]), row["package_size"], row["edge_count"], _words(row))
+        for row in found
+    ]
+
+
+def _words(row: Record) -> ProductWords:
+    """As a snapshot's tables would say it: ends in the order of their ids, those without the property left out."""
+    related: dict[str, list[str]] = {}
+    for kind, end, name in sorted(row["named"], key=lambda stated: stated[:2]):
+        said = name if READ[kind] == "name" else end
+        if said:
+            related.setdefault(kind, []).append(said)
+    return ProductWords(row["title"], related, row["description"])
 
 
 def _new_users(graph: Graph, served: Served) -> list[NewUser]:

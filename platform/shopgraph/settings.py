@@ -90,6 +90,10 @@ class Settings(BaseSettings):
         return self.home / "models"
 
     @property
+    def text_vectors(self) -> Path:
+        return self.home / "text-vectors"
+
+    @property
     def rejects(self) -> Path:
         return self.home / "rejects"
 

@@ -18,7 +18,7 @@ from shopgraph.derivation import derive
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.gate import GateConfig, Verdict, judge
 from shopgraph.graph.connection import Graph
-from shopgraph.newcomers import NewVectors, find_newcomers, write_newcomers
+from shopgraph.newcomers import Newcomers, NewVectors, brand_names, find_newcomers, write_newcomers
 from shopgraph.publish import publish_release, serving
 from shopgraph.registry import Registry, Vectors
 from shopgraph.schema import FAMILIES
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from shopgraph.embed.artefact import EncodingArtefact
+    from shopgraph.embed.training import GraphEmbeddingConfig
     from shopgraph.learning.tracker import Tracker
+    from shopgraph.learning.trained import TrainedEmbedding
+    from shopgraph.text.features import TextFeatures
 
 Config = TypeVar("Config", bound="DataclassInstance")
 
@@ -99,20 +102,10 @@ class Training:
 
         A folder in which an earlier, interrupted training left checkpoints is gone on with.
         """
-        from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+        from shopgraph.embed.training import GraphEmbeddingConfig
 
-        snapshot = self.snapshot(snapshot_id)
         config = configured(GraphEmbeddingConfig(), overrides or {})
-        trained = train_graph_embedding(
-            snapshot,
-            config,
-            Holdout.read(holdout),
-            self._device(),
-            self.settings.seed,
-            folder,
-            progress,
-            tracker=self._tracker(folder),
-        )
+        trained = self._graph_embedding(snapshot_id, config, Holdout.read(holdout), folder, progress)
         return trained.save(self.registry).id
 
     def refit_graph(self, version_id: str, snapshot_id: str, folder: Path, progress: Progress = silent) -> str:
@@ -120,23 +113,39 @@ class Training:
 
         Its card shows the held-out model's figures: nothing is left to judge a model that has seen everything.
         """
-        from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+        from shopgraph.embed.training import GraphEmbeddingConfig
 
         judged = self.registry.get(version_id)
-        snapshot = self.snapshot(snapshot_id)
-        trained = train_graph_embedding(
-            snapshot,
-            configured(GraphEmbeddingConfig(), judged.config),
-            None,
-            self._device(),
-            self.settings.seed,
-            folder,
-            progress,
-            epochs=judged.metrics["best_epoch"],
-            tracker=self._tracker(folder),
-        )
+        config = configured(GraphEmbeddingConfig(), judged.config)
+        trained = self._graph_embedding(snapshot_id, config, None, folder, progress, judged.metrics["best_epoch"])
         shown = {**judged.metrics, HELD_OUT_VERSION: version_id}
         return trained.save(self.registry, shown).id
+
+    def _graph_embedding(
+        self,
+        snapshot_id: str,
+        config: GraphEmbeddingConfig,
+        holdout: Holdout | None,
+        folder: Path,
+        progress: Progress,
+        epochs: int | None = None,
+    ) -> TrainedEmbedding:
+        """Train on a snapshot, with its texts where the config has them; what reads them goes into the version."""
+        from shopgraph.embed.training import train_graph_embedding
+
+        snapshot, device = self.snapshot(snapshot_id), self._device()
+        text, files = None, {}
+        if config.text_features:
+            from shopgraph.text.features import FEATURES, TextFeaturesConfig, learn_text_features
+
+            kept = self.settings.text_vectors
+            text = learn_text_features(snapshot, TextFeaturesConfig(), kept, folder, device, progress)
+            files = {FEATURES: folder / FEATURES}
+        seed, tracker = self.settings.seed, self._tracker(folder)
+        trained = train_graph_embedding(
+            snapshot, config, holdout, device, seed, folder, progress, epochs, text, tracker
+        )
+        return replace(trained, files={**trained.files, **files})
 
     def train_text(
         self,
@@ -219,10 +228,19 @@ class Training:
             from shopgraph.embed.inductive import encode_newcomers
 
             self._device()
-            vectors = encode_newcomers(*_encoding(self.registry.folder, found.served.version), found)
+            artefact, stored = _encoding(self.registry.folder, found.served.version)
+            text = self._newcomer_texts(found, artefact.text_width) if artefact.text_width else None
+            vectors = encode_newcomers(artefact, stored, found, text)
         if not write_newcomers(self.graph, found, vectors):
             return Encoded()
         return Encoded(found.release, len(vectors.products.ids), len(vectors.users.ids))
+
+    def _newcomer_texts(self, found: Newcomers, columns: int) -> np.ndarray:
+        """(new products, columns): their texts as the version that serves has read all others."""
+        if not found.products:
+            return np.empty((0, columns), np.float32)
+        reader = _reading(self.registry.folder, found.served.version, self.settings.text_vectors)
+        return reader.of([product.words for product in found.products], brand_names(self.graph))
 
     def _newcomers(self, version_id: str) -> Callable[[list[str]], np.ndarray]:
         """Text vectors of products that came after the export; the graph is read again only where there are any."""
@@ -267,6 +285,14 @@ def _encoding(models: Path, version: str) -> tuple[EncodingArtefact, Vectors]:
 
     registry = Registry(models)
     return open_artefact(registry.path(version)), registry.vectors(version, "Product")
+
+
+@lru_cache(maxsize=1)
+def _reading(models: Path, version: str, kept: Path) -> TextFeatures:
+    """What a version reads texts with; kept, since its language model takes seconds to open."""
+    from shopgraph.text.features import open_text_features
+
+    return open_text_features(Registry(models).path(version), kept, "cpu")
 
 
 def configured(config: Config, overrides: Mapping[str, Any]) -> Config:

@@ -51,7 +51,8 @@ class Shop:
         self.load()
         self.snapshot_id = self.training.export(utc_now())
 
-    def load(self) -> None:
+    def tables(self) -> tuple[dict[str, list[dict]], dict[str, list[dict]]]:
+        """Rows by label and by relation type."""
         nodes = {
             "Product": [
                 {"id": product, "title": product, "price": 3.0, "brand_id": brand or ""}
@@ -68,6 +69,10 @@ class Shop:
             ],
             "MADE_BY": [{"start": product, "end": brand} for product, brand in self.brands.items() if brand],
         }  # fmt: skip
+        return nodes, relations
+
+    def load(self) -> None:
+        nodes, relations = self.tables()
         feed = Feed(
             SOURCE,
             {label: pa.Table.from_pylist(rows, NODE_TABLES[label]) for label, rows in nodes.items()},

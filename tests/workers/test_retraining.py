@@ -202,6 +202,31 @@ def test_the_graph_model_is_judged_on_held_out_weeks_and_refitted_on_all(
     assert second.summary["metrics"]["difference.novel.ndcg@20"] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_the_graph_learns_from_texts_where_it_is_asked_to(
+    settings: Settings, shop: Graph, workers: psutil.Process
+) -> None:
+    """From the command line to a vector of a product that has nothing but a title."""
+    config = json.dumps({"graph": {"text_features": True, "cuts": {"count": 2}, "loop": {"epochs": 2}}})
+    options = ("--families", "graph", "--config", config, "--force", "--wait", "--json")
+    asked = shopgraph(settings, "retrain", *options, stdout=subprocess.PIPE)
+    answer = json.loads(asked.communicate(timeout=300)[0])
+    assert (answer["status"], answer["error"]) == ("succeeded", None)
+    published = Registry(settings.models).get(answer["summary"]["graph"])
+    assert published.config["text_features"] is True
+    assert list(settings.text_vectors.glob("*/*.npz"))
+    try:
+        change(shop, "CREATE (:Product {id: 'shop:titled', title: 'Espresso cup', source: 'shop'})")
+        told = shopgraph(settings, "encode", "--json", stdout=subprocess.PIPE)
+        encoded = json.loads(told.communicate(timeout=120)[0])
+        assert (encoded["release"], encoded["products"]) == (answer["summary"]["release"], 1)
+    finally:
+        change(shop, "MATCH (p:Product {id: 'shop:titled'}) DETACH DELETE p")
+
+
+def change(shop: Graph, text: str) -> None:
+    shop.driver.execute_query(f"CYPHER 25 {text}", database_=shop.database)
+
+
 def test_stopped_workers_hand_the_step_back_and_leave_nothing_behind(
     settings: Settings, shop: Graph, jobs: Jobs, runs: RunLog, tmp_path: Path
 ) -> None:

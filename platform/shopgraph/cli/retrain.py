@@ -29,14 +29,15 @@ def retrain(
     holdout_file: Annotated[str | None, typer.Option(help="A Parquet of later purchases that judges instead.")] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything before publishing.")] = True,
     families: Annotated[str, typer.Option(help="Which embeddings to train.")] = "graph,text",
-    config: Annotated[Path | None, typer.Option(help="JSON by family: fields to set anew.", dir_okay=False)] = None,
+    config: Annotated[str | None, typer.Option(help="JSON by family, or a file of it: fields to set anew.")] = None,
     force: Annotated[bool, typer.Option(help="Publish even where the candidate is worse than what serves.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run until it ends.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Queue a retraining: export, train, evaluate, publish.
 
-    A config such as {"graph": {"encoder": "gat", "options": {"heads": 4}}} chooses encoder, loss, negatives and more.
+    A config such as {"graph": {"encoder": "gat", "options": {"heads": 4}}} chooses encoder, loss, negatives and more;
+    {"graph": {"text_features": true}} lets the graph learn from the products' texts.
     """
     settings = load_settings()
     request = RetrainRequest(
@@ -73,20 +74,20 @@ def _families(text: str) -> list[Literal["graph", "text"]]:
     return [family for family in ("graph", "text") if family in names]
 
 
-def _config(path: Path | None, families: list[Literal["graph", "text"]]) -> dict[str, dict[str, Any]]:
+def _config(given: str | None, families: list[Literal["graph", "text"]]) -> dict[str, dict[str, Any]]:
     """Fields by family; what a field may be is checked by the worker, which has the learners' packages."""
-    if path is None:
+    if given is None:
         return {}
     try:
-        read = json.loads(path.read_text())
+        read = json.loads(given if given.lstrip().startswith("{") else Path(given).read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigurationError(f"--config {path}: {error}") from None
+        raise ConfigurationError(f"--config {given}: {error}") from None
     if not isinstance(read, dict) or not all(isinstance(fields, dict) for fields in read.values()):
-        raise ConfigurationError(f'--config {path}: expected fields by family, e.g. {{"graph": {{"encoder": "gcn"}}}}')
+        raise ConfigurationError(f'--config {given}: expected fields by family, e.g. {{"graph": {{"encoder": "gcn"}}}}')
     unknown = sorted(read.keys() - set(families))
     if unknown:
         raise ConfigurationError(
-            f"--config {path}: {unknown[0]!r} is not trained; this run trains {','.join(families)}"
+            f"--config {given}: {unknown[0]!r} is not trained; this run trains {','.join(families)}"
         )
     return read
 

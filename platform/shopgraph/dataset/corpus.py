@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.schema import RELATIONS
 
 PATH_SEPARATOR = " > "
+READ = {"MADE_BY": "name", "WRITTEN_BY": "name", "IN_CATEGORY": "id", "HAS_ATTRIBUTE": "id"}
+"""By relation of a product, in the order of the text, the property of its other end that is read."""
 _NUMBERED = re.compile(r"(\w+) \d+")
 _NUMBERED_WITHIN = re.compile(r"[\s,;|-]*\b(\w+ \d+)\b")
 
@@ -25,6 +28,16 @@ class CorpusConfig:
     code_series: int = 20
     """Brands named by one word and a number ("Manufacturer 69") are codes, not words, when there are at least this many
     of them: they are left out of the texts, since the graph carries them as relations. A single "Forever 21" stays."""
+
+
+@dataclass(frozen=True)
+class ProductWords:
+    """What a product's text is made of, as the catalogue states it."""
+
+    title: str | None = None
+    related: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By relation type what `READ` names of its ends, in the order of their ids; nothing of an end that lacks it."""
+    description: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,26 +58,31 @@ class Corpus:
 def read_corpus(snapshot: Snapshot, config: CorpusConfig) -> Corpus:
     """Write the text of every product of a snapshot, bought or not."""
     products = snapshot.nodes["Product"]
-    brands, authors, paths, attributes = (
-        _related(snapshot, relation, label, column)
-        for relation, label, column in (
-            ("MADE_BY", "Brand", "name"),
-            ("WRITTEN_BY", "Author", "name"),
-            ("IN_CATEGORY", "Category", "id"),
-            ("HAS_ATTRIBUTE", "Attribute", "id"),
-        )
-    )
-    codes = code_names(snapshot.nodes["Brand"]["name"].to_pylist(), config.code_series)
+    related = {name: _related(snapshot, name, column) for name, column in READ.items()}
     titles, descriptions = (products[column].to_pylist() for column in ("title", "description"))
-    written = [
-        product_text(
-            title, brands[row], authors[row], paths[row], attributes[row], description,
-            codes=codes, description_characters=config.description_characters,
-        )
+    words = (
+        ProductWords(title, {name: ends[row] for name, ends in related.items() if row in ends}, description)
         for row, (title, description) in enumerate(zip(titles, descriptions, strict=True))
-    ]  # fmt: skip
+    )
+    written = product_texts(words, snapshot.nodes["Brand"]["name"].to_pylist(), config)
     texts, text_of = np.unique(np.array(written, dtype=object), return_inverse=True)
     return Corpus(snapshot.ids("Product"), texts.tolist(), text_of.astype(np.int64).reshape(-1))
+
+
+def product_texts(products: Iterable[ProductWords], brands: Iterable[str | None], config: CorpusConfig) -> list[str]:
+    """The text of each product: of those of a snapshot, and of those that came after it.
+
+    Args:
+        brands: names of all brands of the catalogue; which are codes is told by their number.
+    """
+    codes = code_names(brands, config.code_series)
+
+    def written(words: ProductWords) -> str:
+        brands, authors, paths, attributes = (words.related.get(name, ()) for name in READ)
+        limit = config.description_characters
+        return product_text(words.title, brands, authors, paths, attributes, words.description, codes, limit)
+
+    return [written(words) for words in products]
 
 
 def product_text(
@@ -109,10 +127,10 @@ def code_names(names: Iterable[str | None], series: int) -> frozenset[str]:
     return frozenset(name for name, word in numbered.items() if counts[word] >= series)
 
 
-def _related(snapshot: Snapshot, relation: str, label: str, column: str) -> Mapping[int, list[str]]:
+def _related(snapshot: Snapshot, relation: str, column: str) -> Mapping[int, list[str]]:
     """By product row, what a relation leads to, in the order of the target rows."""
     table = snapshot.relations[relation]
-    values = snapshot.nodes[label][column].to_pylist()
+    values = snapshot.nodes[RELATIONS[relation].target][column].to_pylist()
     related: dict[int, list[str]] = defaultdict(list)
     for start, end in zip(table["start"].to_pylist(), table["end"].to_pylist(), strict=True):
         if values[end]:

@@ -37,6 +37,11 @@ class EncodingArtefact:
     text_width: int
     """Columns of text vectors among the products' features, 0 where the encoder was trained without text."""
 
+    @property
+    def text(self) -> np.ndarray | None:
+        """(products, text columns), the last of their features; None where the encoder was trained without text."""
+        return self.graph.features["product"][:, -self.text_width :].numpy() if self.text_width else None
+
 
 def write_artefact(
     path: Path,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
+import torch
 
 from shopgraph.dataset.hetero import NODE_KINDS
 from shopgraph.dataset.purchases import WEEK_MS, Purchases
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.embed.artefact import EncodingArtefact
 from shopgraph.embed.edge import EdgeConfig, Ends, judge_edges, learn_edges
-from shopgraph.embed.message_graph import MessageGraphs
+from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
 from shopgraph.embed.pooled import GROUPS
 from shopgraph.embed.relation import RelationConfig, complete, hidden, learn_relation
 from shopgraph.embed.training import encode
@@ -98,7 +99,7 @@ def missing_statements(
     _require_same_nodes(artefact, snapshot)
     if len(pc.unique(snapshot.relations[relation]["start"])) == snapshot.nodes["Product"].num_rows:
         return Suggestions(relation, [])
-    vectors = encode(artefact.encoder, hidden(artefact.graph, relation))["product"]
+    vectors = encode(artefact.encoder, hidden(_wordless(artefact), relation))["product"]
     learned = learn_relation(relation, vectors, snapshot, config, seed, folder, progress=progress)
     completed = complete(learned, vectors, depth=depth)
     surest = np.argsort(-completed.scores[:, 0], kind="stable")[:limit]
@@ -164,12 +165,24 @@ def _ends(
 ) -> Ends:
     """Vectors of the graph before a moment, and the vector that purchases since then give their relation."""
     shape, width = artefact.graph.shape, artefact.graph.position["product"].shape[1]
-    graphs = MessageGraphs(snapshot, width, artefact.half_life_weeks, seed, affinity_width=shape.affinity)
+    graphs = MessageGraphs(
+        snapshot, width, artefact.half_life_weeks, seed, artefact.text, affinity_width=shape.affinity
+    )
     # the encoder knows the axes of its own graph alone
     found = encode(artefact.encoder, graphs.before(moment_ms, aligned_to=artefact.graph))
     config = RelationConfig(context=False)
     learned = learn_relation("PURCHASED", found["user"], snapshot, config, seed, folder, moment_ms, progress)
     return Ends(found["user"], found["product"], learned.vector, moment_ms)
+
+
+def _wordless(artefact: EncodingArtefact) -> MessageGraph:
+    """The graph with all texts alike, where it has any: a text says what its product states of every relation."""
+    if artefact.text is None:
+        return artefact.graph
+    product = artefact.graph.features["product"]
+    stated, text = product[:, : -artefact.text_width], product[:, -artefact.text_width :]
+    joined = torch.cat([stated, text.mean(dim=0).expand_as(text)], dim=1)
+    return replace(artefact.graph, features={**artefact.graph.features, "product": joined})
 
 
 def _titles(snapshot: Snapshot) -> list[str]:

@@ -109,18 +109,21 @@ def encode_users(artefact: EncodingArtefact, users: Sequence[NewUser]) -> np.nda
     return _encoded(artefact, replace(graph, activity=torch.cat([graph.activity, counted])), "user", len(users))
 
 
-def encode_newcomers(artefact: EncodingArtefact, stored: Vectors, found: Newcomers) -> NewVectors:
+def encode_newcomers(
+    artefact: EncodingArtefact, stored: Vectors, found: Newcomers, text: np.ndarray | None = None
+) -> NewVectors:
     """Vectors of what came after a release, and the products' exact nearest ones.
 
     A user of whose purchases the artefact knows none has no taste to encode yet and is left out.
 
     Args:
         stored: of the version's products.
+        text: (new products, text columns), as `encode_products` takes it.
 
     Raises:
-        InputError: the encoder was trained with text vectors.
+        InputError: see `encode_products`.
     """
-    products = encode_products(artefact, found.products)
+    products = encode_products(artefact, found.products, text)
     ids = [product.id for product in found.products]
     known = artefact.vocabulary["product"]
     users = [user for user in found.users if any(end in known for end, _ in user.events.get("PURCHASED", ()))]

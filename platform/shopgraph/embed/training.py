@@ -74,6 +74,8 @@ class GraphEmbeddingConfig:
         default_factory=lambda: OptimiserConfig(learning_rate=0.01, clip_norm=1.0, schedule="cosine", warmup_share=0.1)
     )
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=10))
+    text_features: bool = False
+    """Whether the frozen language model's vectors of the products' texts are features."""
 
     def __post_init__(self) -> None:
         """A config read back from a card has plain dicts for its parts."""
@@ -90,6 +92,8 @@ class GraphEmbeddingConfig:
             raise ConfigurationError(
                 f"dimension {self.dimension}: at least {least} with affinity_width {self.affinity_width}"
             )
+        if self.text_features and self.encoder == "lightgcn":
+            raise ConfigurationError("text_features: lightgcn reads no features, choose another encoder")
 
 
 def train_graph_embedding(
@@ -108,7 +112,8 @@ def train_graph_embedding(
     """Train on a snapshot; with a holdout stop by its novel NDCG@20, without one train for `epochs` (a refit).
 
     Args:
-        text: (products, columns), vectors of a frozen language model as features of products.
+        text: (products, columns), vectors of a frozen language model as features of products; given where the config
+            has `text_features`, and only there.
         replica: one of several processes (torchrun) that share each batch's users; all are to be given the same
             snapshot, config, seed and folder, and take the steps that a single process would (with sampling, each draws
             neighbourhoods of its own).
@@ -118,11 +123,16 @@ def train_graph_embedding(
 
     Raises:
         InputError: no purchases, a single user, a feature that is not a finite number, or too short a history to cut.
-        ConfigurationError: neither a holdout nor a number of epochs, a device that is not there, or sampling that does
-            not fit the encoder.
+        ConfigurationError: neither a holdout nor a number of epochs, a device that is not there, sampling that does not
+            fit the encoder, text that the config does not have, or none where it has it.
     """
     if holdout is None and epochs is None:
         raise ConfigurationError("training needs a holdout to stop by, or the number of epochs to train for")
+    if config.text_features != (text is not None):
+        was = "no text vectors were" if text is None else "text vectors were"
+        raise ConfigurationError(
+            f"text_features is {str(config.text_features).lower()} and {was} given: they go together"
+        )
     require_device(device)
     require_depth(config)
     require_purchases(snapshot)

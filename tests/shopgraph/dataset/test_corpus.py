@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from shopgraph.dataset.copurchase import CopurchaseConfig, Copurchases, read_copurchases
-from shopgraph.dataset.corpus import CorpusConfig, code_names, product_text, read_corpus
+from shopgraph.dataset.corpus import CorpusConfig, ProductWords, code_names, product_text, product_texts, read_corpus
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
 
@@ -112,6 +112,14 @@ def test_related_names_come_from_the_graph():
         EVER,
     )
     assert read_corpus(snapshot, CorpusConfig()).texts == ["Tea. Acme. B. size 1 L"]
+
+
+def test_a_product_that_came_later_is_written_as_a_snapshot_writes_it():
+    brands = [f"Maker {number}" for number in range(20)]
+    words = ProductWords("Tea, Maker 3", {"MADE_BY": ["Maker 3"], "IN_CATEGORY": ["Cup > Leaf"]}, "Black  and strong.")
+    assert product_texts([words, ProductWords()], brands, CorpusConfig()) == ["Tea. Cup > Leaf. Black and strong.", ""]
+    assert product_texts([words], brands[1:], CorpusConfig()) == ["Tea, Maker 3. Cup > Leaf. Black and strong."]
+    assert product_texts([words], brands, CorpusConfig(description_characters=5)) == ["Tea. Cup > Leaf. Black"]
 
 
 PLANTED = [

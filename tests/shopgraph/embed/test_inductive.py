@@ -117,10 +117,11 @@ def learned(
     return open_artefact(folder)
 
 
-def frozen(snapshot: Snapshot, artefact: EncodingArtefact) -> MessageGraph:
+def frozen(snapshot: Snapshot, artefact: EncodingArtefact, text: np.ndarray | None = None) -> MessageGraph:
     """The whole graph of a later snapshot; the nodes that were there keep what they were."""
     early = artefact.graph
-    graphs = graphs_of(snapshot, early.shape.affinity)
+    shape, width = early.shape, early.position["product"].shape[1]
+    graphs = MessageGraphs(snapshot, width, artefact.half_life_weeks, 0, text, affinity_width=shape.affinity)
     late = graphs.before(graphs.end_ms)
 
     def kept(label: str, was: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
@@ -133,7 +134,7 @@ def frozen(snapshot: Snapshot, artefact: EncodingArtefact) -> MessageGraph:
         late,
         pooled=early.pooled,
         position={k: kept(k.title(), early.position[k], late.position[k]) for k in ("user", "product")},
-        features={k: kept(k.title(), early.features[k], late.features[k]) for k in ("user", "product")},
+        features={k: kept(k.title(), early.features[k], found) for k, found in late.features.items()},
         popularity=kept("Product", early.popularity, late.popularity),
         activity=kept("User", early.activity, activity(graphs.purchases, graphs.end_ms, artefact.activity)),
         affinity=early.affinity and replace(early.affinity, user=kept("User", early.affinity.user, late.affinity.user)),

@@ -151,7 +151,8 @@ def test_text_vectors_are_features_of_products(planted, tmp_path: Path) -> None:
     snapshot, holdout = planted()
     text = np.random.default_rng(0).normal(size=(PRODUCTS, 5)).astype(np.float32)
     without = train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "without")
-    joined = train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path / "with", text=text)
+    config = replace(CONFIG, text_features=True)
+    joined = train_graph_embedding(snapshot, config, holdout, "cpu", 7, tmp_path / "with", text=text)
     assert not np.allclose(joined.vectors["Product"].matrix, without.vectors["Product"].matrix, atol=1e-4)
 
 
@@ -160,6 +161,17 @@ def test_affinities_leave_room_for_taste() -> None:
         replace(CONFIG, dimension=16, affinity_width=16)
     with pytest.raises(ConfigurationError, match="affinity_width -1"):
         replace(CONFIG, affinity_width=-1)
+
+
+def test_text_is_given_where_the_config_has_it_and_only_there(planted, tmp_path: Path) -> None:
+    snapshot, holdout = planted()
+    text = np.ones((PRODUCTS, 5), np.float32)
+    with pytest.raises(ConfigurationError, match="text_features is true and no text vectors were given"):
+        train_graph_embedding(snapshot, replace(CONFIG, text_features=True), holdout, "cpu", 7, tmp_path)
+    with pytest.raises(ConfigurationError, match="text_features is false and text vectors were given"):
+        train_graph_embedding(snapshot, CONFIG, holdout, "cpu", 7, tmp_path, text=text)
+    with pytest.raises(ConfigurationError, match="lightgcn reads no features"):
+        replace(CONFIG, encoder="lightgcn", text_features=True)
 
 
 def test_a_loss_that_is_not_known_is_refused() -> None:

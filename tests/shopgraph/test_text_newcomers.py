@@ -1,0 +1,140 @@
+"""A graph model that learned from texts: published, then a product with words of its own comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shopgraph.dataset.corpus import CorpusConfig, read_corpus
+from shopgraph.embed.artefact import open_artefact
+from shopgraph.embed.training import encode
+from shopgraph.errors import InputError
+from shopgraph.graph.connection import Graph
+from shopgraph.settings import Settings
+from shopgraph.text.features import FEATURES, open_text_features
+from shopgraph.wiring_training import Encoded
+
+from .embed.test_inductive import frozen
+from .test_newcomers import Shop
+
+TEXTS = {
+    "text_features": True,
+    "cuts": {"count": 2, "spacing_weeks": 2, "supervision_weeks": 2},
+    "loop": {"epochs": 12, "patience": 12},
+}
+WORDS = {"books": "paperback novel", "shoes": "running shoes"}
+CODES = [f"Maker {number}" for number in range(20)]
+NEW = "s:new"
+STATED = {
+    "MADE_BY": ["maker 7"],
+    "WRITTEN_BY": ["p. runner"],
+    "IN_CATEGORY": ["SPORT > FOOTWEAR"],
+    "HAS_ATTRIBUTE": ["size=43", "colour=red"],
+}
+
+
+class WordyShop(Shop):
+    """Titles say what a product is; brands stand for tastes, twenty more are codes, and one product states all else."""
+
+    def __init__(self, graph: Graph, settings: Settings) -> None:
+        self.words: dict[str, dict[str, str]] = {}
+        self.wordy = ["s:p01"]
+        super().__init__(graph, settings)
+
+    def tables(self) -> tuple[dict[str, list[dict]], dict[str, list[dict]]]:
+        nodes, relations = super().tables()
+        for row in nodes["Product"]:
+            row["title"] = f"{WORDS.get(self.brands[row['id']], 'thing')} {row['id'][3:]}"
+            row.update(self.words.get(row["id"], {}))
+        nodes["Brand"] += [{"id": name.casefold(), "name": name} for name in CODES]
+        nodes["Author"] = [{"id": "p. runner", "name": "P. Runner"}]
+        nodes["Category"] = [
+            {"id": "SPORT", "name": "SPORT", "level": 1},
+            {"id": "SPORT > FOOTWEAR", "name": "FOOTWEAR", "level": 2},
+        ]
+        nodes["Attribute"] = [
+            {"id": f"{key}={value}", "key": key, "value": value} for key, value in (("size", "43"), ("colour", "red"))
+        ]
+        relations["CHILD_OF"] = [{"start": "SPORT > FOOTWEAR", "end": "SPORT"}]
+        for name, ends in STATED.items():
+            more = [{"start": product, "end": end} for product in self.wordy for end in ends]
+            relations[name] = [*relations.get(name, []), *more]
+        return nodes, relations
+
+    def add_with_words(self) -> None:
+        """A pair of shoes by all that a text is made of."""
+        self.brands[NEW] = "shoes"
+        self.words[NEW] = {"title": "Trail  runner, Maker 7", "description": "Light, and\nfor muddy ground."}
+        self.wordy.append(NEW)
+        self.load()
+
+
+@pytest.fixture
+def shop(graph: Graph, settings: Settings, tmp_path: Path) -> WordyShop:
+    return WordyShop(graph, settings.model_copy(update={"home": tmp_path, "device": "cpu", "torch_threads": 1}))
+
+
+def learned(shop: WordyShop, folder: Path, config: dict) -> str:
+    """As a retraining does it: by the first weeks, then once more from all; the version's id."""
+    told: list[str] = []
+    earlier, holdout = shop.training.hold_out(shop.snapshot_id, 2, folder)
+    judged = shop.training.train_graph(
+        earlier, holdout, folder / "train", config, lambda step, done, total, message="": told.append(step)
+    )
+    assert "graph embedding: texts" in told
+    return shop.training.refit_graph(judged, shop.snapshot_id, folder / "refit")
+
+
+def test_a_new_product_has_the_vector_of_the_whole_forward_pass_over_its_text(shop: WordyShop, tmp_path: Path) -> None:
+    training, version = shop.training, learned(shop, tmp_path, TEXTS)
+    assert training.registry.get(version).config["text_features"] is True
+    release = shop.publish(version)
+    assert training.encode_new() == Encoded(release.id)
+    before = training.snapshot(shop.snapshot_id).before
+
+    shop.add_with_words()
+    assert training.encode_new() == Encoded(release.id, products=1)
+    later = training.snapshot(training.export(before))
+    row = later.ids("Product").index(NEW)
+    corpus = read_corpus(later, CorpusConfig())
+    written = "Trail runner. shoes. P. Runner. SPORT > FOOTWEAR. colour red. size 43. Light, and for muddy ground."
+    assert corpus.texts[corpus.text_of[row]] == written
+    folder = training.registry.path(version)
+    artefact = open_artefact(folder)
+    text = open_text_features(folder, tmp_path / "never seen", "cpu")(corpus.texts)[corpus.text_of]
+    expected = encode(artefact.encoder, frozen(later, artefact, text))["product"][row]
+    found = np.array(shop.node(NEW)["graph_blue"])
+    assert np.abs(found - expected).max() < 1e-5
+    mute = np.where(np.arange(len(text))[:, None] == row, text[later.ids("Product").index("s:p00")], text)
+    assert np.abs(encode(artefact.encoder, frozen(later, artefact, mute))["product"][row] - expected).max() > 1e-4
+
+    like = shop.recommender.similar(NEW, 12)
+    assert any("similar_graph" in item.sources for item in like.items)
+    items = shop.recommender.recommend("u_01", 26, exclude_owned=True).items
+    assert NEW in [item.id for item in items if "graph_neighbours" in item.sources]
+
+
+def test_words_alone_tell_where_a_new_product_belongs(shop: WordyShop, tmp_path: Path) -> None:
+    """Both state nothing that the encoder knows; only what they are called differs."""
+    release = shop.publish(learned(shop, tmp_path, TEXTS))
+    shop.brands |= {"s:novel": None, "s:runner": None}
+    shop.words = {"s:novel": {"title": "paperback novel 77"}, "s:runner": {"title": "running shoes 77"}}
+    shop.load()
+    assert shop.training.encode_new() == Encoded(release.id, products=2)
+    appeal = shop.shoes_over_books("Product")
+    assert appeal["s:runner"] > appeal["s:novel"]
+    # users need no text, and come without a new product too
+    shop.buy("u_late", ["s:p01", "s:p05", "s:p09"])
+    assert shop.training.encode_new() == Encoded(release.id, users=1)
+
+
+def test_a_version_that_lost_what_it_reads_texts_with_says_so(shop: WordyShop, tmp_path: Path) -> None:
+    version = learned(shop, tmp_path, {**TEXTS, "loop": {"epochs": 1}})
+    shop.publish(version)
+    (shop.training.registry.path(version) / FEATURES / "reading.json").unlink()
+    shop.add("s:new", "books")
+    with pytest.raises(InputError, match=r"text-features can't be read .*: retrain"):
+        shop.training.encode_new()
+    assert shop.node("s:new") == {}
