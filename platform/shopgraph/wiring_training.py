@@ -223,12 +223,13 @@ class Training:
         found = find_newcomers(self.graph, self.registry)
         if found is None:
             return Encoded()
+        from shopgraph.embed.inductive import encode_newcomers
+
+        self._device()
+        # opened at a release's first look, when nothing may be new yet: who comes next waits for nothing
+        artefact, stored = _encoding(self.registry.folder, found.served.version)
         vectors = NewVectors()
         if found.products or found.users:
-            from shopgraph.embed.inductive import encode_newcomers
-
-            self._device()
-            artefact, stored = _encoding(self.registry.folder, found.served.version)
             text = self._newcomer_texts(found, artefact.text_width) if artefact.text_width else None
             vectors = encode_newcomers(artefact, stored, found, text)
         if not write_newcomers(self.graph, found, vectors):
