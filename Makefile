@@ -25,7 +25,7 @@ setup: .venv/.installed web/shopgraph_web/static/vendor/.installed ## Bring Pyth
 
 .venv/.installed: requirements.lock pyproject.toml | .venv/bin/uv
 	@echo "[2/4] installing the locked Python packages (about 6 GB with torch's CUDA build)"
-	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock || \
+	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock || \
 	  { echo "error: a package could not be installed. Check the network and 7 GB of free disk, then run 'make setup' again."; exit 1; }
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
 	@touch $@
