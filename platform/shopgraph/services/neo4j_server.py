@@ -235,5 +235,7 @@ class Neo4jServer:
 def _cause(output: str) -> str:
     """The line of a failed command that says why, without the names of the exceptions around it."""
     lines = [line.strip() for line in output.splitlines() if line.strip(" -")]
-    thrown = [line.rpartition("Exception: ")[2] for line in lines if "Exception: " in line]
-    return (thrown or lines or ["it said nothing"])[0 if thrown else -1]
+    for mark in ("Exception: ", "original error: "):  # one is a thrown exception's, one the import tool's own
+        if said := [line.rpartition(mark)[2] for line in lines if mark in line]:
+            return said[0]
+    return (lines or ["it said nothing"])[-1]
