@@ -59,11 +59,14 @@ def main() -> None:
         found = [bench.judged() for bench in benches]
         popular = popularity_auc(data)
         figures |= keys(found, f"kg.{name}") | {f"kg.{name}.auc.popularity_{POPULARITY_SPLITS}_splits": popular}
-        tables[f"{name}: test part, mean ± deviation over {asked.splits} splits"] = lines(found, name, popular)
-        tables[f"{name}: what the validation parts chose"] = [row for bench in benches for row in bench.chosen]
+        told = {
+            f"{name}: test part, mean ± deviation over {asked.splits} splits": lines(found, name, popular),
+            f"{name}: what the validation parts chose": [row for bench in benches for row in bench.chosen],
+        }
+        tables |= told
+        show(told)
     figures["kg.total_s"] = time.perf_counter() - started
     print(f"written to {write('kg', figures, tables)}")
-    show(tables)
 
 
 class SplitBench:
