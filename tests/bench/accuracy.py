@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 from accuracy_model import CHOSEN, VARIANTS, ranker_groups
-from machine import OUTPUT, PeakMemory, write
-from rich.console import Console
-from rich.table import Table
+from machine import OUTPUT, PeakMemory, show, write
 from shop_year import prepare
 
 from shopgraph.evaluation import paired_bootstrap
@@ -66,7 +64,8 @@ def main() -> None:
     tables["novel NDCG@20, vectors pushed the worst way"] = list(robust_lines(rows))
     tables["an epoch, each pair positive once"] = parts
     path = write("accuracy", figures, tables)
-    show(tables, path)
+    show(tables)
+    print(f"written to {path}")
 
 
 def jobs() -> Iterator[tuple[str, str]]:
@@ -199,17 +198,6 @@ def lines(rows: list[Row], setting: str) -> Iterator[dict[str, object]]:
             "users/s": round(row.timed["users_per_s"]),
             "peak GiB": round(row.timed["peak_gib"], 1),
         }
-
-
-def show(tables: dict[str, list[dict[str, object]]], path: Path) -> None:
-    console = Console(width=160)
-    for title, rows in tables.items():
-        if rows:
-            table = Table(*rows[0], title=title)
-            for row in rows:
-                table.add_row(*(str(value) for value in row.values()))
-            console.print(table)
-    console.print(f"written to {path}")
 
 
 if __name__ == "__main__":

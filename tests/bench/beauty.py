@@ -19,9 +19,7 @@ from typing import Any, get_args
 import numpy as np
 import scipy.sparse as sp
 from beauty_data import Beauty, Order, read_beauty
-from machine import OUTPUT, ROOT, write
-from rich.console import Console
-from rich.table import Table
+from machine import OUTPUT, ROOT, show, write
 
 from shopgraph.collaborative.peers import PEERS, fit_peer
 from shopgraph.dataset.hetero import to_hetero
@@ -292,15 +290,6 @@ def lines(found: Mapping[str, Found]) -> list[dict[str, object]]:
             }
         )
     return rows + [{"model": f"{name} (published)", "HR@10": hr, "NDCG@10": n} for name, (hr, n) in PUBLISHED.items()]
-
-
-def show(tables: dict[str, list[dict[str, object]]]) -> None:
-    console = Console(width=140)
-    for title, rows in tables.items():
-        table = Table(*rows[0], title=title)
-        for row in rows:
-            table.add_row(*(str(row.get(name, "")) for name in rows[0]))
-        console.print(table)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ import numpy as np
 from click_prediction import Observed, auc, best_threshold, combine, f1, observe
 from kg_data import LabelledPairs, read_labelled_pairs
 from kg_models import MODELS, fits
-from machine import ROOT, write
-from rich.console import Console
-from rich.table import Table
+from machine import ROOT, show, write
 
 from shopgraph.evaluation import Figures, Scorer, evaluate
 
@@ -165,15 +163,6 @@ def lines(found: Sequence[Mapping[str, Mapping[str, float]]], name: str, popular
     rows.append({"model": f"popularity, {POPULARITY_SPLITS} splits", "auc": f"{popular:.4f}"})
     published = PUBLISHED[name].items()
     return rows + [{"model": f"{model} (published)", **figures} for model, figures in published]
-
-
-def show(tables: Mapping[str, Sequence[Row]]) -> None:
-    console = Console(width=160)
-    for title, rows in tables.items():
-        table = Table(*rows[0], title=title)
-        for row in rows:
-            table.add_row(*(str(row.get(name, "")) for name in rows[0]))
-        console.print(table)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,13 @@ import platform
 import subprocess
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
+from rich.console import Console
+from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "build" / "bench"
@@ -72,6 +75,17 @@ class PeakMemory:
             except psutil.NoSuchProcess:
                 continue
         return total
+
+
+def show(tables: Mapping[str, Sequence[Mapping[str, object]]], width: int = 160) -> None:
+    """Print tables by their titles, columns as in each one's first row; empty ones are left out."""
+    console = Console(width=width)
+    for title, rows in tables.items():
+        if rows:
+            table = Table(*rows[0], title=title)
+            for row in rows:
+                table.add_row(*(str(row.get(name, "")) for name in rows[0]))
+            console.print(table)
 
 
 def percentile_95(seconds: list[float]) -> float:
