@@ -24,7 +24,7 @@ FOLDER = OUTPUT / "accuracy"
 SETTINGS = ("all", "novel", "cold")
 METRICS = ("recall", "ndcg", "mrr", "coverage")
 SEED = 7
-MODEL_TIMEOUT_SECONDS = 2400
+MODEL_TIMEOUT_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,12 @@ def run(year: Path, kind: str, name: str) -> None:
     print(f"{kind} {name}", flush=True)
     model = subprocess.Popen([sys.executable, Path(__file__).with_name("accuracy_model.py"), year, kind, name])
     with PeakMemory(model.pid) as memory:
-        status = model.wait(timeout=MODEL_TIMEOUT_SECONDS)
+        try:
+            status = model.wait(timeout=MODEL_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise SystemExit(f"{kind} {name} took longer than {MODEL_TIMEOUT_SECONDS} s") from None
+        finally:
+            model.kill()
     if status != 0:
         raise SystemExit(f"{kind} {name} ended with status {status}")
     for each in results_of(kind, name):
