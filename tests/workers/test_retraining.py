@@ -203,9 +203,10 @@ def test_the_graph_model_is_judged_on_held_out_weeks_and_refitted_on_all(
 
 
 def test_the_graph_learns_from_texts_where_it_is_asked_to(
-    settings: Settings, shop: Graph, workers: psutil.Process
+    settings: Settings, shop: Graph, jobs: Jobs, workers: psutil.Process
 ) -> None:
     """From the command line to a vector of a product that has nothing but a title."""
+    until(lambda: all(jobs.ping().values()))
     config = json.dumps({"graph": {"text_features": True, "cuts": {"count": 2}, "loop": {"epochs": 2}}})
     options = ("--families", "graph", "--config", config, "--force", "--wait", "--json")
     asked = shopgraph(settings, "retrain", *options, stdout=subprocess.PIPE)
