@@ -1,11 +1,11 @@
 """Losses over scores: arithmetic on arrays, callable with no model and no graph.
 
 Shapes, of all of them:
-    logits: (b, m), scores of b users for a pool of m products, times the scale
-    row, column: (n,), the positives among them
+    rivals: (b, m), scores of b users for m products that positives are told apart from, times the scale
+    chosen: (n,), scores of the positives, times the scale; row: (n,), the user of each
     weight: (n,), sums to 1: how much each positive counts
-    log_inclusion: (m,), log probability that the pool holds the product
-    excluded: (2, e), (row, column) pairs that are no negatives
+    log_inclusion: (m,), log probability that a product was to be a rival
+    excluded: (2, e), pairs (row, rival) that are no negatives
     returns: a scalar
 """
 
@@ -18,9 +18,7 @@ from torch.nn.functional import logsigmoid
 
 MASKED = -1e9
 EXACT_COMPARISONS = 1 << 25
-"""Comparisons of positives with the pool up to which a smoothed rank takes each of them; beyond, a histogram's."""
-MOST_RIVALS = 8_192
-"""Products of a pool that a smoothed rank is estimated from: of a larger one every second, third and so on."""
+"""Comparisons of positives with rivals up to which a smoothed rank takes each of them; beyond, a histogram's."""
 BIN_WIDTH = 0.25
 """Of that histogram, in temperatures; an sigmoid interpolated on both sides is off by at most .0015."""
 
@@ -28,6 +26,7 @@ Loss = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
     torch.Tensor,
 ]
+"""Takes rivals, chosen, row, weight, log_inclusion, excluded."""
 
 
 def scores(users: torch.Tensor, products: torch.Tensor) -> torch.Tensor:
@@ -35,51 +34,55 @@ def scores(users: torch.Tensor, products: torch.Tensor) -> torch.Tensor:
     return users @ products.T
 
 
+def pair_scores(users: torch.Tensor, products: torch.Tensor, row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+    """The same of single pairs: (b, d), (m, d) and (n,), (n,) -> (n,)."""
+    return (users[row] * products[column]).sum(dim=1)
+
+
 def bpr(
-    logits: torch.Tensor,
+    rivals: torch.Tensor,
+    chosen: torch.Tensor,
     row: torch.Tensor,
-    column: torch.Tensor,
     weight: torch.Tensor,
     log_inclusion: torch.Tensor,
     excluded: torch.Tensor,
 ) -> torch.Tensor:
-    """-log sigmoid(s+ - s-), each positive against one negative of the pool, as they come.
+    """-log sigmoid(s+ - s-), each positive against one rival, in turn.
 
     A negative that is excluded leaves its positive without a term.
 
     Source: Rendle et al., BPR: Bayesian personalized ranking from implicit feedback (2009).
     """
-    negative = (column + 1 + torch.arange(len(column), device=column.device)) % logits.shape[1]
-    barred = torch.zeros_like(logits, dtype=torch.bool).index_put((excluded[0], excluded[1]), torch.tensor(True))
-    kept = weight * ~barred[row, negative] * (negative != column)
-    return -(logsigmoid(logits[row, column] - logits[row, negative]) * kept).sum()
+    negative = torch.arange(len(row), device=row.device) % rivals.shape[1]
+    barred = torch.zeros_like(rivals, dtype=torch.bool).index_put((excluded[0], excluded[1]), torch.tensor(True))
+    return -(logsigmoid(chosen - rivals[row, negative]) * weight * ~barred[row, negative]).sum()
 
 
 def sampled_softmax(
-    logits: torch.Tensor,
+    rivals: torch.Tensor,
+    chosen: torch.Tensor,
     row: torch.Tensor,
-    column: torch.Tensor,
     weight: torch.Tensor,
     log_inclusion: torch.Tensor,
     excluded: torch.Tensor,
 ) -> torch.Tensor:
     """Cross-entropy of each positive against sampled negatives whose scores are corrected for their sampling (logQ).
 
-    For a positive with score s+ and negatives s_j that the pool holds with probability q_j, the loss is
+    For a positive with score s+ and rivals s_j that were to be there with probability q_j, the loss is
     log(exp(s+) + sum_j exp(s_j - log q_j)) - s+.
 
     Source: Bengio and Senécal, Adaptive importance sampling to accelerate training of a neural probabilistic language
     model (2008); Yi et al., Sampling-bias-corrected neural modeling (2019).
     """
-    corrected = (logits - log_inclusion).index_put((excluded[0], excluded[1]), logits.new_tensor(MASKED))
-    others, chosen = torch.logsumexp(corrected, dim=1)[row], logits[row, column]
+    corrected = (rivals - log_inclusion).index_put((excluded[0], excluded[1]), rivals.new_tensor(MASKED))
+    others = torch.logsumexp(corrected, dim=1)[row]
     return ((torch.logaddexp(chosen, others) - chosen) * weight).sum()
 
 
 def approx_ndcg(
-    logits: torch.Tensor,
+    rivals: torch.Tensor,
+    chosen: torch.Tensor,
     row: torch.Tensor,
-    column: torch.Tensor,
     weight: torch.Tensor,
     log_inclusion: torch.Tensor,
     excluded: torch.Tensor,
@@ -87,23 +90,21 @@ def approx_ndcg(
 ) -> torch.Tensor:
     """Minus the discount at each positive's smoothed rank: only the head of the ranking counts, as in NDCG itself.
 
-    The rank of a positive among all products is estimated from the pool as 1 + sum_j sigmoid((s_j - s+) / t) / q_j, its
-    discount is 1 / log2(1 + rank).
+    The rank of a positive among all products is estimated from its rivals as 1 + sum_j sigmoid((s_j - s+) / t) / q_j,
+    its discount is 1 / log2(1 + rank).
 
     Source: Qin, Liu and Li, A general approximation framework for direct optimization of information retrieval measures
     (2010), with ranks estimated by importance sampling.
     """
-    counts, logits = torch.exp(-log_inclusion), logits / temperature
-    rivals = logits.index_put((excluded[0], excluded[1]), logits.new_tensor(MASKED))
-    step = -(-logits.shape[1] // MOST_RIVALS)
-    rivals, counts = rivals[:, ::step], counts[::step] * step
+    counts, chosen = torch.exp(-log_inclusion), chosen / temperature
+    rivals = (rivals / temperature).index_put((excluded[0], excluded[1]), rivals.new_tensor(MASKED))
     ranks = exact_ranks if len(row) * rivals.shape[1] <= EXACT_COMPARISONS else binned_ranks
-    rank = ranks(rivals, counts, logits[row, column], row)
+    rank = ranks(rivals, counts, chosen, row)
     return -(weight / torch.log2(1.0 + rank)).sum()
 
 
 def exact_ranks(rivals: torch.Tensor, counts: torch.Tensor, chosen: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
-    """1 + sum_j n_j sigmoid(s_j - s+) over the pool, every positive against each product.
+    """1 + sum_j n_j sigmoid(s_j - s+), every positive against each rival.
 
     Shapes:
         rivals: (b, m), `MASKED` where there is none; counts: (m,), how many products each stands for

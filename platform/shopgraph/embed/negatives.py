@@ -24,23 +24,28 @@ class NegativesConfig:
     """uniform, popularity (by the share of positives to the power .75) or in_batch (nothing is drawn)."""
     count: int = 2_000
     """Products drawn into the pool of a batch."""
+    most: int = 8_192
+    """Products of a pool that positives are told apart from: of a larger one every second, third and so on."""
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
             raise ConfigurationError(f"negatives {self.source!r}: choose from {', '.join(SOURCES)}")
+        if self.most < 1:
+            raise ConfigurationError(f"negatives.most={self.most}: at least 1")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Positives of some users and the pool they are judged against.
+    """Positives of some users and the products they are told apart from.
 
     Shapes:
         users: (b,), row numbers
-        pool: (m,), distinct product numbers: the batch's positives and the draws
+        pool: (p,), distinct product numbers: the batch's positives and the draws
         row, column: (n,), positives as rows of `users` and columns of `pool`
         weight: (n,), sums to 1, the same for each user whatever they bought
-        log_inclusion: (m,), log probability that the pool holds the product
-        excluded: (2, e), pairs (row, column) that are no negatives: bought before or positive
+        rivals: (m,), columns of `pool` that positives are told apart from
+        log_inclusion: (m,), log probability that the product was to be a rival
+        excluded: (2, e), pairs (row, place in `rivals`) that are no negatives: bought before or positive
     """
 
     users: torch.Tensor
@@ -48,6 +53,7 @@ class Batch:
     row: torch.Tensor
     column: torch.Tensor
     weight: torch.Tensor
+    rivals: torch.Tensor
     log_inclusion: torch.Tensor
     excluded: torch.Tensor
 
@@ -61,6 +67,7 @@ class Batch:
             row=self.row[mine] - first,
             column=self.column[mine],
             weight=self.weight[mine] * len(self.users) / (last - first),
+            rivals=self.rivals,
             log_inclusion=self.log_inclusion,
             excluded=self.excluded[:, barred] - torch.tensor([[first], [0]]),
         )
@@ -115,13 +122,15 @@ class Supervision:
         product = self.keys[position] % self._width
         pool, log_inclusion = self._pool(product, negatives, random)
         sizes = np.bincount(row, minlength=len(chosen))
-        barred = self._excluded[self.users[chosen]][:, pool].tocoo()
+        rivals, log_inclusion = _thinned(log_inclusion, negatives.most, random)
+        barred = self._excluded[self.users[chosen]][:, pool[rivals]].tocoo()
         return Batch(
             users=torch.from_numpy(self.users[chosen]),
             pool=torch.from_numpy(pool),
             row=torch.from_numpy(row),
             column=torch.from_numpy(np.searchsorted(pool, product)),
             weight=torch.from_numpy((1.0 / (sizes[row] * len(chosen))).astype(np.float32)),
+            rivals=torch.from_numpy(rivals),
             log_inclusion=torch.from_numpy(log_inclusion),
             excluded=torch.from_numpy(np.stack(barred.coords).astype(np.int64)),
         )
@@ -155,3 +164,10 @@ class Supervision:
             drawn = self._candidates[:0]
         pool = np.unique(np.concatenate([product, drawn]))
         return pool, np.log(-np.expm1(-expected[pool])).astype(np.float32)
+
+
+def _thinned(log_inclusion: np.ndarray, most: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of a pool evenly apart, at most so many, and the log of each one's chance to be among them."""
+    step = -(-len(log_inclusion) // most)
+    kept = np.arange(random.integers(step) if step > 1 else 0, len(log_inclusion), step)
+    return kept, log_inclusion[kept] - np.float32(np.log(step))

@@ -306,10 +306,11 @@ def _epoch(
         barred = np.stack(learned.stated[rows][:, pool].nonzero()).astype(np.int64)
         with updater.autocast():
             logits = model(model.pointed(heads[rows], context[rows]), torch.from_numpy(pool)).float()
+        positive = torch.arange(len(rows))
         loss = sampled_softmax(
             logits,
-            torch.arange(len(rows)),
-            torch.from_numpy(np.searchsorted(pool, tails)),
+            logits[positive, torch.from_numpy(np.searchsorted(pool, tails))],
+            positive,
             torch.full((len(rows),), 1.0 / len(rows)),
             torch.from_numpy(log_inclusion),
             torch.from_numpy(barred),

@@ -22,7 +22,7 @@ from shopgraph.embed.artefact import write_artefact
 from shopgraph.embed.cuts import Cut, CutsConfig, cut_graphs
 from shopgraph.embed.encoder import POLES, Encoder, Rows
 from shopgraph.embed.encoders import build_encoder, encoder_config
-from shopgraph.embed.loss import LOSSES, scores
+from shopgraph.embed.loss import LOSSES, pair_scores, scores
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
 from shopgraph.embed.negatives import Batch, NegativesConfig
 from shopgraph.embed.sampled_graph import Neighbourhoods
@@ -269,8 +269,9 @@ def batch_loss(
 
     def loss_of(shaken: Perturbation) -> torch.Tensor:
         shifted = users + shaken.get("user", 0.0), products + shaken.get("product", 0.0)
-        logits = scores(*shifted) * scale
-        return LOSSES[config.loss](logits, batch.row, batch.column, batch.weight, batch.log_inclusion, batch.excluded)
+        rivals = scores(shifted[0], shifted[1][batch.rivals]) * scale
+        chosen = pair_scores(*shifted, batch.row, batch.column) * scale
+        return LOSSES[config.loss](rivals, chosen, batch.row, batch.weight, batch.log_inclusion, batch.excluded)
 
     return adversarial_loss(loss_of, {"user": users, "product": products}, config.adversarial, noise)
 

@@ -19,6 +19,7 @@ from shopgraph.learning.distributed import ALONE, Replica, from_first, mean_of, 
 from shopgraph.learning.exhaustion import memory_explained
 from shopgraph.learning.tracker import UNTRACKED, Tracker
 from shopgraph.learning.trained import EpochRecord
+from shopgraph.memory import kept_pages
 from shopgraph.tracking import Progress, silent
 
 
@@ -79,7 +80,7 @@ def fit(
     synchronise(model, replica)
     if not replica.first:
         progress, tracker = silent, UNTRACKED
-    with _tracked(tracker, outcome, identity):
+    with kept_pages(), _tracked(tracker, outcome, identity):
         while outcome.epoch < config.epochs and not (judge and _stale(outcome, config)):
             progress(title, outcome.epoch, config.epochs, _said(outcome, config))
             with memory_explained(checkpoint.path, outcome.epoch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shopgraph.embed.loss import approx_ndcg, sampled_softmax
-from shopgraph.embed.negatives import NegativesConfig, Supervision
+from shopgraph.embed.negatives import Batch, NegativesConfig, Supervision
 from shopgraph.errors import ConfigurationError
 
 SHAPE = (4, 50)
@@ -50,7 +50,7 @@ def test_no_known_or_positive_pair_is_a_negative(source: str, supervision: Super
         if user * SHAPE[1] + product in {*KNOWN.tolist(), *POSITIVES.tolist()}
     }
     assert excluded == barred
-    assert len(set(pool)) == len(pool)
+    assert batch.rivals.tolist() == list(range(len(set(pool))))
     if source == "in_batch":
         assert set(pool) == {2, 3, 4, 10, 11}
 
@@ -76,20 +76,49 @@ def test_negatives_come_from_the_candidates_alone() -> None:
     assert set(batch.pool.tolist()) == {2, 3, 4, 10, 11, *range(20, 30)}
 
 
-def test_an_unknown_source_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="negatives 'hard'"):
-        NegativesConfig("hard")
+def test_of_a_large_pool_every_third_product_stands_for_three(supervision: Supervision) -> None:
+    random, everything = np.random.default_rng(2), np.zeros(SHAPE[1])
+    asked = NegativesConfig(count=100_000, most=20)
+    firsts = set()
+    for _ in range(30):
+        (batch,) = supervision.batches(10, None, asked, random)
+        assert len(batch.pool) == SHAPE[1]
+        assert np.diff(batch.rivals.numpy()).tolist() == [3] * (len(batch.rivals) - 1)
+        assert torch.allclose(torch.exp(-batch.log_inclusion), torch.tensor(3.0))
+        firsts.add(int(batch.rivals[0]))
+        rivals = batch.pool[batch.rivals].numpy()
+        everything[rivals] += 3 / 30
+        users = batch.users.numpy()
+        barred = {
+            (row, place)
+            for row, user in enumerate(users)
+            for place, product in enumerate(rivals)
+            if user * SHAPE[1] + product in {*KNOWN.tolist(), *POSITIVES.tolist()}
+        }
+        assert {tuple(pair) for pair in batch.excluded.T.tolist()} == barred
+    assert firsts == {0, 1, 2}
+    assert everything.mean() == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("fields", "said"), [({"source": "hard"}, "negatives 'hard'"), ({"most": 0}, "most=0")])
+def test_negatives_that_are_none_are_refused(fields: dict, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        NegativesConfig(**fields)
 
 
 def test_shares_of_a_batch_make_it_whole(supervision: Supervision) -> None:
     (batch,) = supervision.batches(10, None, NegativesConfig(count=30), np.random.default_rng(3))
-    logits = torch.randn(len(batch.users), len(batch.pool), generator=torch.Generator().manual_seed(0))
+    scored = torch.randn(len(batch.users), len(batch.pool), generator=torch.Generator().manual_seed(0))
     for loss in (sampled_softmax, approx_ndcg):
-        whole = loss(logits, batch.row, batch.column, batch.weight, batch.log_inclusion, batch.excluded)
+        whole = loss(*_scored(scored, batch))
         parts = []
         for first, last in ((0, 2), (2, 3)):
             part = batch.share(first, last)
             assert float(part.weight.sum()) == pytest.approx(1.0)
-            found = loss(logits[first:last], part.row, part.column, part.weight, part.log_inclusion, part.excluded)
-            parts.append(found * (last - first) / 3)
+            parts.append(loss(*_scored(scored[first:last], part)) * (last - first) / 3)
         assert float(sum(parts)) == pytest.approx(float(whole), abs=1e-6)
+
+
+def _scored(scored: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
+    chosen = scored[batch.row, batch.column]
+    return scored[:, batch.rivals], chosen, batch.row, batch.weight, batch.log_inclusion, batch.excluded
