@@ -103,7 +103,7 @@ class EmbeddingFamily:
 SLOTS = ("blue", "green")
 
 FAMILIES = {
-    "graph": EmbeddingFamily("graph", 64, ("Product", "User")),
+    "graph": EmbeddingFamily("graph", 192, ("Product", "User")),
     "text": EmbeddingFamily("text", 128, ("Product",)),
 }
 

@@ -104,8 +104,10 @@ def read(results: Path) -> Iterator[Row]:
         for model in results_of(kind, name):
             if not (results / f"{model}.npz").exists():
                 continue
-            arrays = np.load(results / f"{model}.npz")
             timed = json.loads((results / f"{model}.json").read_text())
+            if "peak_gib" not in timed:  # its job did not end well
+                continue
+            arrays = np.load(results / f"{model}.npz")
             for setting in SETTINGS:
                 if f"test.{setting}.ndcg" in arrays:
                     means = {metric: float(arrays[f"test.{setting}.{metric}"].mean()) for metric in METRICS}

@@ -99,7 +99,6 @@ def encoder(year: ShopYear, name: str, folder: Path) -> None:
     vectors = (trained.vectors[label].matrix for label in ("User", "Product"))
     timed["robust"] = under_attack(*vectors, year.settings("test")["novel"])
     keep(folder, name, found, timed)
-    np.savez(folder / "results" / f"{name}-vectors.npz", **{k: v.matrix for k, v in trained.vectors.items()})
 
 
 def speed(name: str, folder: Path) -> None:

@@ -67,6 +67,8 @@ ENCODERS: dict[str, tuple[dict[str, Any], int]] = {
     "graphsage": (
         {
             "encoder": "graphsage",
+            "dimension": 64,
+            "affinity_width": 0,
             "half_life_weeks": 4.0,
             "cuts": NEXT_ITEM,
             "loss": "sampled_softmax",

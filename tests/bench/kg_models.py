@@ -39,7 +39,7 @@ PEER_TRIALS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """By model and by the name of the trial."""
 
-FOLDS = {"cuts": {"by": "folds", "count": 4}}
+FOLDS = {"dimension": 64, "affinity_width": 0, "cuts": {"by": "folds", "count": 4}}
 ENCODER_TRIALS: dict[str, dict[str, dict[str, Any]]] = {
     "graphsage": {
         "sampled_softmax": {**FOLDS, "encoder": "graphsage", "loss": "sampled_softmax"},

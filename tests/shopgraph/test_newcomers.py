@@ -21,6 +21,7 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.records import NODE_TABLES, RELATION_TABLES, Feed, SourceInfo
 from shopgraph.registry import Registry, Vectors
+from shopgraph.schema import FAMILIES
 from shopgraph.settings import Settings, utc_now
 from shopgraph.tracking import RunLog
 from shopgraph.wiring_training import Encoded, Training, _encoding
@@ -96,7 +97,7 @@ class Shop:
         random = np.random.default_rng(0)
         vectors = {}
         for label in ("Product", "User"):
-            matrix = random.normal(size=(len(snapshot.ids(label)), 64)).astype(np.float32)
+            matrix = random.normal(size=(len(snapshot.ids(label)), FAMILIES["graph"].dimension)).astype(np.float32)
             vectors[label] = Vectors(snapshot.ids(label), matrix / np.linalg.norm(matrix, axis=1, keepdims=True))
         return self.training.registry.save("graph", snapshot.id, vectors, {}, {}).id
 

@@ -100,7 +100,7 @@ def shop(graph: Graph, tmp_path: Path) -> Shop:
     return Shop(graph, tmp_path / "models")
 
 
-def expected(seed: int, dimension: int = 64) -> list[str]:
+def expected(seed: int, dimension: int = FAMILIES["graph"].dimension) -> list[str]:
     matrix = unit(len(PRODUCTS), dimension, seed)
     scores = matrix @ matrix[0]
     scores[0] = -np.inf
@@ -121,7 +121,8 @@ def test_a_release_switches_slots_and_serves_the_new_lists(shop: Shop) -> None:
 
 def test_a_users_lists_are_exact_and_the_novel_one_leaves_out_what_is_owned(shop: Shop) -> None:
     shop.publish(graph=shop.version("graph", 1))
-    users, products = unit(len(USERS), 64, 1), unit(len(PRODUCTS), 64, 1)
+    width = FAMILIES["graph"].dimension
+    users, products = unit(len(USERS), width, 1), unit(len(PRODUCTS), width, 1)
     best = [PRODUCTS[row] for row in np.argsort(-(products @ users[0]), kind="stable")]
     (record,) = shop.graph.driver.execute_query(
         "CYPHER 25 MATCH (u:User {id: 'u_1'}) RETURN u.graph_blue_top AS every, u.graph_blue_new AS new",
@@ -141,7 +142,7 @@ def test_the_index_answers_what_the_exact_lists_say(shop: Shop, family: str) -> 
         assert found["ids"] == [PRODUCTS[other] for other in exact[row]]
 
 
-def spoiled(change: Any, ids: list[str] = PRODUCTS, dimension: int = 64) -> Vectors:
+def spoiled(change: Any, ids: list[str] = PRODUCTS, dimension: int = FAMILIES["graph"].dimension) -> Vectors:
     matrix = unit(len(ids), dimension, 9)
     if change is not None:
         matrix[7] = change
@@ -154,7 +155,7 @@ def spoiled(change: Any, ids: list[str] = PRODUCTS, dimension: int = 64) -> Vect
         (spoiled(np.nan), "vector of Product p:007 is not finite"),
         (spoiled(0), "vector of Product p:007 is zero"),
         (spoiled(0.5), "vector of Product p:007 is not of unit length"),
-        (spoiled(None, dimension=32), r"have shape \(300, 32\), expected \(300, 64\)"),
+        (spoiled(None, dimension=32), r"have shape \(300, 32\), expected \(300, 192\)"),
         (spoiled(None, [*PRODUCTS[:-1], "p:stranger"]), "vector for Product p:stranger, which snapshot"),
         (spoiled(None, PRODUCTS[:-1]), "vectors for 299 of the snapshot's 300 products"),
         (spoiled(None, [*PRODUCTS[:-1], PRODUCTS[0]]), "name an id twice"),

@@ -6,5 +6,5 @@
 CYPHER 25
 CREATE VECTOR INDEX product_graph_green IF NOT EXISTS FOR (n:Product) ON n.graph_green
 WITH [n.price, n.stock, n.hidden, n.retired_at, n.brand_id, n.category_1, n.category_2, n.category_3]
-OPTIONS {indexConfig: {`vector.dimensions`: 64, `vector.similarity_function`: 'cosine',
+OPTIONS {indexConfig: {`vector.dimensions`: 192, `vector.similarity_function`: 'cosine',
   `vector.quantization.enabled`: false, `vector.hnsw.ef_construction`: 200}}

@@ -55,7 +55,7 @@ class GraphEmbeddingConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the encoder's own config, see its file."""
     dimension: int = FAMILIES["graph"].dimension
-    affinity_width: int = 0
+    affinity_width: int = 128
     """Of those, columns that say what users are drawn to among what the catalogue states; see `affinity`."""
     half_life_weeks: float = 20.0
     """Age at which an event weighs half in the message graph."""
@@ -138,8 +138,9 @@ def train_graph_embedding(
     require_purchases(snapshot)
     progress(STEP, 0, config.loop.epochs, "cutting the graph")
     timed = config.sampling is not None
-    width = config.dimension - POLES - config.affinity_width
-    graphs = MessageGraphs(snapshot, width, config.half_life_weeks, seed, text, timed, config.affinity_width)
+    affinity_width = 0 if config.encoder == "lightgcn" else config.affinity_width
+    width = config.dimension - POLES - affinity_width
+    graphs = MessageGraphs(snapshot, width, config.half_life_weeks, seed, text, timed, affinity_width)
     cuts, whole = placed(*cut_graphs(graphs, config.cuts, seed), config, device)
     model = build_encoder(config.encoder, config.options, whole.shape, config.dimension, seed).to(device)
     updater = Updater(model, config.optimiser, config.loop.epochs * steps_per_epoch(cuts, config), replica)

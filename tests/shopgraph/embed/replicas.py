@@ -19,6 +19,7 @@ from shopgraph.learning.optimiser import OptimiserConfig
 
 CONFIG = GraphEmbeddingConfig(
     dimension=16,
+    affinity_width=0,
     cuts=CutsConfig(count=3, spacing_weeks=3, supervision_weeks=3),
     negatives=NegativesConfig(count=20),
     positives_per_user=2,

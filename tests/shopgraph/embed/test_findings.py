@@ -29,6 +29,7 @@ GRAPH = GraphEmbeddingConfig(
     cuts=CutsConfig(count=2, spacing_weeks=3, supervision_weeks=3),
     negatives=NegativesConfig(count=20),
     dimension=16,
+    affinity_width=0,
     loop=LoopConfig(epochs=6),
 )
 RELATION = RelationConfig(triples_per_batch=2, held_share=0.25, loop=LoopConfig(epochs=12, patience=12, metric="mrr"))

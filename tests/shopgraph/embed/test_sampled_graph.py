@@ -37,6 +37,7 @@ LAYERS = [(name, {**options, "layers": layers}) for name, options in VARIANTS fo
 ROWS = {"user": torch.tensor([5, 0, 23, 48]), "product": torch.tensor([1, 24, 7, 2, 20, 3])}
 CONFIG = GraphEmbeddingConfig(
     dimension=DIMENSION,
+    affinity_width=0,
     sampling=SamplingConfig((4,)),
     cuts=CutsConfig(count=3, spacing_weeks=3, supervision_weeks=3),
     negatives=NegativesConfig(count=20),

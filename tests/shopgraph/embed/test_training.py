@@ -39,7 +39,7 @@ FOLDS = replace(
 USERS, PRODUCTS = 48, 24
 
 
-@pytest.mark.parametrize("affinity", [0, 8])
+@pytest.mark.parametrize("affinity", [0, 128])
 @pytest.mark.parametrize("encoder", list(ENCODERS))
 def test_the_withheld_taste_comes_first(encoder: str, affinity: int, planted, tmp_path: Path) -> None:
     snapshot, holdout = planted()
@@ -51,7 +51,7 @@ def test_the_withheld_taste_comes_first(encoder: str, affinity: int, planted, tm
     assert own_kind[:, :8].all()
     assert trained.metrics["novel.recall@20"] == 1.0
     assert np.allclose(np.linalg.norm(products, axis=1), 1.0, atol=1e-5)
-    assert products.shape == (PRODUCTS, 64)
+    assert products.shape == (PRODUCTS, config.dimension)
 
 
 def test_the_card_tells_figures_by_the_length_of_history(planted, tmp_path: Path) -> None:
