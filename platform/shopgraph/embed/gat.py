@@ -15,7 +15,8 @@ from torch.nn.functional import leaky_relu
 
 from shopgraph.dataset.hetero import EdgeType
 from shopgraph.embed.adjacency import Adjacency
-from shopgraph.embed.encoder import Embeddings, Encoder, RelationWeights, added, message_width
+from shopgraph.embed.encoder import Encoder, RelationWeights, added, message_width
+from shopgraph.embed.head import Embeddings
 from shopgraph.embed.message_graph import GraphShape
 from shopgraph.errors import ConfigurationError
 

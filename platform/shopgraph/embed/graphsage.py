@@ -14,7 +14,8 @@ from torch import nn
 
 from shopgraph.dataset.hetero import EdgeType
 from shopgraph.embed.adjacency import Adjacency
-from shopgraph.embed.encoder import STEP_SHARE, Embeddings, Encoder, RelationWeights, added, message_width
+from shopgraph.embed.encoder import STEP_SHARE, Encoder, RelationWeights, added, message_width
+from shopgraph.embed.head import Embeddings
 from shopgraph.embed.message_graph import GraphShape
 from shopgraph.errors import ConfigurationError
 

@@ -15,8 +15,9 @@ from torch import nn
 
 from shopgraph.dataset.hetero import EdgeType
 from shopgraph.embed.adjacency import Adjacency, target_maximum
-from shopgraph.embed.encoder import STEP_SHARE, Embeddings, Encoder, RelationWeights, message_width
+from shopgraph.embed.encoder import STEP_SHARE, Encoder, RelationWeights, message_width
 from shopgraph.embed.gat import multi_head
+from shopgraph.embed.head import Embeddings
 from shopgraph.embed.message_graph import GraphShape
 from shopgraph.errors import ConfigurationError
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from shopgraph.embed.encoder import Embeddings, Rows
+from shopgraph.embed.head import Embeddings, Rows
 from shopgraph.embed.message_graph import PURCHASED, GraphShape, MessageGraph
 
 

@@ -11,7 +11,7 @@ from torch_geometric.loader import LinkLoader
 from shopgraph.dataset.hetero import EdgeType
 from shopgraph.embed.adjacency import Adjacency
 from shopgraph.embed.affinity import Affinity
-from shopgraph.embed.encoder import Rows
+from shopgraph.embed.head import Rows
 from shopgraph.embed.message_graph import PURCHASED, MessageGraph
 from shopgraph.embed.sampling import TIME, SamplingConfig, neighbour_sampler
 

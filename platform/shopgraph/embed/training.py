@@ -20,8 +20,9 @@ from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.dataset.split import Holdout
 from shopgraph.embed.artefact import write_artefact
 from shopgraph.embed.cuts import Cut, CutsConfig, cut_graphs
-from shopgraph.embed.encoder import POLES, Encoder, Rows
+from shopgraph.embed.encoder import Encoder
 from shopgraph.embed.encoders import build_encoder, encoder_config
+from shopgraph.embed.head import POLES, Rows
 from shopgraph.embed.loss import LOSSES, pair_scores, scores
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs
 from shopgraph.embed.negatives import Batch, NegativesConfig

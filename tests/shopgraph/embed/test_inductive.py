@@ -18,8 +18,8 @@ import torch
 from shopgraph.dataset.purchases import to_ms
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.embed.artefact import EncodingArtefact, open_artefact, write_artefact
-from shopgraph.embed.encoder import POLES
 from shopgraph.embed.encoders import build_encoder
+from shopgraph.embed.head import POLES
 from shopgraph.embed.inductive import encode_products, encode_users
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs, described_by
 from shopgraph.embed.structure import activity, activity_standard, folded
