@@ -88,13 +88,18 @@ class GraphEmbeddingConfig:
             object.__setattr__(self, "sampling", sampling_config(self.sampling))
         if self.loss not in LOSSES:
             raise ConfigurationError(f"loss {self.loss!r}: choose from {', '.join(LOSSES)}")
-        if self.affinity_width < 0 or self.dimension <= POLES + self.affinity_width:
-            least = POLES + max(0, self.affinity_width) + 1
+        if self.affinity_width < 0 or self.dimension <= POLES + self.affinities:
+            least = POLES + max(0, self.affinities) + 1
             raise ConfigurationError(
                 f"dimension {self.dimension}: at least {least} with affinity_width {self.affinity_width}"
             )
         if self.text_features and self.encoder == "lightgcn":
             raise ConfigurationError("text_features: lightgcn reads no features, choose another encoder")
+
+    @property
+    def affinities(self) -> int:
+        """Columns of affinities that the encoder reads."""
+        return 0 if self.encoder == "lightgcn" else self.affinity_width
 
 
 def train_graph_embedding(
@@ -139,9 +144,8 @@ def train_graph_embedding(
     require_purchases(snapshot)
     progress(STEP, 0, config.loop.epochs, "cutting the graph")
     timed = config.sampling is not None
-    affinity_width = 0 if config.encoder == "lightgcn" else config.affinity_width
-    width = config.dimension - POLES - affinity_width
-    graphs = MessageGraphs(snapshot, width, config.half_life_weeks, seed, text, timed, affinity_width)
+    width = config.dimension - POLES - config.affinities
+    graphs = MessageGraphs(snapshot, width, config.half_life_weeks, seed, text, timed, config.affinities)
     cuts, whole = placed(*cut_graphs(graphs, config.cuts, seed), config, device)
     model = build_encoder(config.encoder, config.options, whole.shape, config.dimension, seed).to(device)
     updater = Updater(model, config.optimiser, config.loop.epochs * steps_per_epoch(cuts, config), replica)

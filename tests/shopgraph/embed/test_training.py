@@ -161,6 +161,7 @@ def test_affinities_leave_room_for_taste() -> None:
         replace(CONFIG, dimension=16, affinity_width=16)
     with pytest.raises(ConfigurationError, match="affinity_width -1"):
         replace(CONFIG, affinity_width=-1)
+    assert replace(CONFIG, encoder="lightgcn", dimension=16).affinities == 0
 
 
 def test_text_is_given_where_the_config_has_it_and_only_there(planted, tmp_path: Path) -> None:
