@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from shopgraph.embed.artefact import EncodingArtefact
-    from shopgraph.embed.training import GraphEmbeddingConfig
+    from shopgraph.embed.config import GraphEmbeddingConfig
     from shopgraph.learning.tracker import Tracker
     from shopgraph.learning.trained import TrainedEmbedding
     from shopgraph.text.features import TextFeatures
@@ -102,7 +102,7 @@ class Training:
 
         A folder in which an earlier, interrupted training left checkpoints is gone on with.
         """
-        from shopgraph.embed.training import GraphEmbeddingConfig
+        from shopgraph.embed.config import GraphEmbeddingConfig
 
         config = configured(GraphEmbeddingConfig(), overrides or {})
         trained = self._graph_embedding(snapshot_id, config, Holdout.read(holdout), folder, progress)
@@ -113,7 +113,7 @@ class Training:
 
         Its card shows the held-out model's figures: nothing is left to judge a model that has seen everything.
         """
-        from shopgraph.embed.training import GraphEmbeddingConfig
+        from shopgraph.embed.config import GraphEmbeddingConfig
 
         judged = self.registry.get(version_id)
         config = configured(GraphEmbeddingConfig(), judged.config)

@@ -29,9 +29,10 @@ from shopgraph.dataset.hetero import to_hetero
 from shopgraph.dataset.judging import seen_pairs
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.message_graph import catalogue_matrix
-from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.embed.training import train_graph_embedding
 from shopgraph.evaluation import Figures, Scorer, Setting, evaluate, figures
 from shopgraph.learning.trained import TrainedEmbedding
 from shopgraph.ranking.candidates import CandidateConfig, Candidates, find_candidates_of

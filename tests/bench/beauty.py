@@ -24,8 +24,9 @@ from machine import OUTPUT, ROOT, show, write
 from shopgraph.collaborative.peers import PEERS, fit_peer
 from shopgraph.dataset.hetero import to_hetero
 from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.message_graph import catalogue_matrix
-from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.embed.training import train_graph_embedding
 from shopgraph.evaluation import Scorer, Setting, paired_bootstrap
 from shopgraph.ranking.candidates import CandidateConfig, find_candidates
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples

@@ -14,8 +14,9 @@ from shopgraph.collaborative.peers import PEERS, fit_peer
 from shopgraph.dataset.hetero import to_hetero
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.message_graph import catalogue_matrix
-from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.embed.training import train_graph_embedding
 from shopgraph.evaluation import Scorer
 from shopgraph.wiring_training import configured
 

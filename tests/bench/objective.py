@@ -16,8 +16,9 @@ from shop_year import ShopYear, open_year
 from shopgraph.collaborative.peers import PEERS, fit_peer
 from shopgraph.dataset.hetero import to_hetero
 from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.message_graph import catalogue_matrix
-from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.embed.training import train_graph_embedding
 from shopgraph.errors import InputError
 from shopgraph.evaluation import Setting, evaluate
 from shopgraph.ranking.candidates import CandidateConfig

@@ -9,10 +9,10 @@ from typing import Any
 import optuna
 
 from shopgraph.collaborative.peers import PEERS
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.encoders import ENCODERS
 from shopgraph.embed.loss import LOSSES
 from shopgraph.embed.negatives import SOURCES
-from shopgraph.embed.training import GraphEmbeddingConfig
 from shopgraph.errors import ConfigurationError
 from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.examples import SampleConfig

@@ -135,7 +135,8 @@ def shop(graph: Graph, settings: Settings, tmp_path: Path) -> Shop:
 
 @pytest.fixture
 def version(shop: Shop, tmp_path: Path) -> str:
-    from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+    from shopgraph.embed.config import GraphEmbeddingConfig
+    from shopgraph.embed.training import train_graph_embedding
     from shopgraph.wiring_training import configured
 
     config = configured(GraphEmbeddingConfig(), CONFIG)

@@ -10,9 +10,10 @@ from types import ModuleType
 
 import torch
 
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.negatives import NegativesConfig
-from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.embed.training import train_graph_embedding
 from shopgraph.learning.distributed import Replica, process_group
 from shopgraph.learning.loop import LoopConfig
 from shopgraph.learning.optimiser import OptimiserConfig

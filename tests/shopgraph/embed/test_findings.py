@@ -15,12 +15,13 @@ import torch
 from shopgraph.dataset.hetero import NODE_KINDS
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.embed.artefact import EncodingArtefact, open_artefact
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.edge import EdgeConfig
 from shopgraph.embed.findings import missing_statements, odd_purchases
 from shopgraph.embed.negatives import NegativesConfig
 from shopgraph.embed.relation import RelationConfig
-from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.embed.training import train_graph_embedding
 from shopgraph.errors import InputError
 from shopgraph.learning.loop import LoopConfig
 from shopgraph.learning.optimiser import OptimiserConfig

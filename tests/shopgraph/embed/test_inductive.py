@@ -18,12 +18,13 @@ import torch
 from shopgraph.dataset.purchases import to_ms
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.embed.artefact import EncodingArtefact, open_artefact, write_artefact
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.encoders import build_encoder
 from shopgraph.embed.head import POLES
 from shopgraph.embed.inductive import encode_products, encode_users
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs, described_by
 from shopgraph.embed.structure import activity, activity_standard, folded
-from shopgraph.embed.training import GraphEmbeddingConfig, encode, train_graph_embedding
+from shopgraph.embed.training import encode, train_graph_embedding
 from shopgraph.errors import InputError
 from shopgraph.newcomers import ARTEFACT_FILE, NewProduct, NewUser
 from shopgraph.records import NODE_TABLES, RELATION_TABLES

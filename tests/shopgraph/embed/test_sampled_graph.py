@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from shopgraph.dataset.purchases import WEEK_MS
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.message_graph import PURCHASED, MessageGraph, MessageGraphs
 from shopgraph.embed.negatives import NegativesConfig
 from shopgraph.embed.sampled_graph import Neighbourhoods
 from shopgraph.embed.sampling import SamplingConfig
-from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.embed.training import train_graph_embedding
 from shopgraph.errors import ConfigurationError
 from shopgraph.learning.loop import LoopConfig
 from shopgraph.learning.optimiser import OptimiserConfig

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.encoders import ENCODERS
 from shopgraph.embed.negatives import NegativesConfig
-from shopgraph.embed.training import GraphEmbeddingConfig, train_graph_embedding
+from shopgraph.embed.training import train_graph_embedding
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.learning.adversarial import AdversarialConfig
 from shopgraph.learning.loop import LoopConfig
