@@ -44,6 +44,8 @@ from shopgraph.ranking.past import Lines
 from shopgraph.wiring_training import configured
 
 CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())
+FUSED_ENCODERS: dict[str, int] = CHOSEN["fused_encoders"]
+"""Encoders whose vectors are sources of the rankers, and the epochs that each is trained at every fold."""
 SEED = 7
 WARM_COLD = ("all", "novel", "cold")
 VARIANTS: dict[str, tuple[str, ...]] = {"ours": (), "ours_without_graph": ("graph", "attribute")}
@@ -250,7 +252,7 @@ class Shop:
     """Sources and rows at any moment, each source fitted on what happened before it."""
 
     def __init__(self, year: ShopYear, sources: list[str], folder: Path, candidates: CandidateConfig) -> None:
-        self._candidates = candidates
+        self._candidates = replace(candidates, groups={**candidates.groups, **dict.fromkeys(FUSED_ENCODERS, "graph")})
         self.purchases, self._sources, self._folder = Purchases.of(year.learned), sources, folder
         self._snapshot, self._lines = year.learned, Lines.of(year.learned)
         self._facets: tuple[Facet, ...] = facets_of(year.learned)
@@ -260,7 +262,7 @@ class Shop:
     def asking(self, candidates: CandidateConfig) -> Shop:
         """The same sources, fitted once for both, asked for other candidates."""
         other = copy(self)
-        other._candidates = candidates
+        other._candidates = replace(candidates, groups=self._candidates.groups)
         return other
 
     def examples(self, moment_ms: int, setting: Setting) -> Examples:
@@ -286,12 +288,12 @@ class Shop:
                 for name in self._sources
                 if name in PEERS
             }
-            self._fitted[moment_ms] = found | {"graph": self._graph(moment_ms)}
+            encoders = {name: self._encoder(moment_ms, name, epochs) for name, epochs in FUSED_ENCODERS.items()}
+            self._fitted[moment_ms] = found | encoders
         return self._fitted[moment_ms]
 
-    def _graph(self, moment_ms: int) -> Scorer:
+    def _encoder(self, moment_ms: int, name: str, epochs: int) -> Scorer:
         """Vectors of an encoder that was trained on the weeks before a moment alone, for the epochs chosen once."""
-        name, epochs = CHOSEN["fused_encoder"], CHOSEN["fused_epochs"]
         config = json.dumps([encoder_options(name), epochs], sort_keys=True)
         chosen = hashlib.sha256(config.encode()).hexdigest()[:12]
         kept = self._folder / "folds" / f"{name}-{chosen}-{moment_ms}.npz"

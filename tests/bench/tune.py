@@ -115,7 +115,7 @@ def study_of(job: Job, journals: Path, chosen: Mapping[str, Any], weeks: Validat
     unsearched = merged(options, nested(dict.fromkeys(space)))
     identity = [weeks.year.learned.id, job.keys, unsearched]
     if job.kind == FUSED:
-        identity.append([chosen["fused_encoder"], chosen["fused_epochs"], chosen["encoders"][chosen["fused_encoder"]]])
+        identity.append([[name, epochs, chosen["encoders"][name]] for name, epochs in chosen["fused_encoders"].items()])
     return Study(journals, job.model, job.setting, space, committed, identity)
 
 
