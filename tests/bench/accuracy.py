@@ -25,6 +25,8 @@ SETTINGS = ("all", "novel", "cold")
 METRICS = ("recall", "ndcg", "mrr", "coverage")
 SEED = 7
 MODEL_TIMEOUT_SECONDS = 3600
+SECONDS = "seconds.json"
+"""What each job's last run took, in the folder of the year."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,13 @@ def main() -> None:
     year = FOLDER / "year"
     if asked.fresh:
         shutil.rmtree(year, ignore_errors=True)
-    started = time.perf_counter()
     prepare(year)
     for kind, name in jobs():
         if asked.only is None or name in asked.only:
             run(year, kind, name)
     rows = list(read(year / "results"))
     parts = list(timed_parts(year / "results"))
-    figures = {**keys(rows), **speed_keys(parts), "accuracy.total_s": time.perf_counter() - started}
+    figures = {**keys(rows), **speed_keys(parts), **whole_run(year / SECONDS)}
     tables = {f"{setting}, weeks 49-53": list(lines(rows, setting)) for setting in SETTINGS}
     tables["novel NDCG@20, vectors pushed the worst way"] = list(robust_lines(rows))
     tables["an epoch, each pair positive once"] = parts
@@ -77,6 +78,7 @@ def jobs() -> Iterator[tuple[str, str]]:
 
 def run(year: Path, kind: str, name: str) -> None:
     print(f"{kind} {name}", flush=True)
+    started = time.perf_counter()
     model = subprocess.Popen([sys.executable, Path(__file__).with_name("accuracy_model.py"), year, kind, name])
     with PeakMemory(model.pid) as memory:
         try:
@@ -90,6 +92,20 @@ def run(year: Path, kind: str, name: str) -> None:
     for each in results_of(kind, name):
         path = year / "results" / f"{each}.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"peak_gib": memory.peak_bytes / 2**30}, indent=2))
+    (year / SECONDS).write_text(
+        json.dumps(job_seconds(year / SECONDS) | {f"{kind} {name}": time.perf_counter() - started}, indent=2)
+    )
+
+
+def job_seconds(path: Path) -> dict[str, float]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def whole_run(path: Path) -> dict[str, float]:
+    """Seconds of all jobs one after another; nothing where one of them was never timed."""
+    taken = job_seconds(path)
+    names = [f"{kind} {name}" for kind, name in jobs()]
+    return {"accuracy.total_s": sum(taken[name] for name in names)} if set(names) <= set(taken) else {}
 
 
 def results_of(kind: str, name: str) -> list[str]:

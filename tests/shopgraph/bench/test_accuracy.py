@@ -67,3 +67,13 @@ def test_a_table_starts_with_the_best(results: Path) -> None:
         "ours", "gcn", "ours_without_graph", "graphsage", "ease", "popularity",
     ]  # fmt: skip
     assert [line["to the best peer"] for line in lines if line["model"] == "ease"] == [""]
+
+
+def test_a_whole_run_is_the_sum_of_its_jobs_and_untold_while_one_is_missing(tmp_path: Path) -> None:
+    names = [f"{kind} {name}" for kind, name in accuracy.jobs()]
+    path = tmp_path / accuracy.SECONDS
+    assert accuracy.whole_run(path) == {}
+    path.write_text(json.dumps(dict.fromkeys(names[1:], 2.0)))
+    assert accuracy.whole_run(path) == {}
+    path.write_text(json.dumps({**dict.fromkeys(names, 2.0), "peer of old": 99.0}))
+    assert accuracy.whole_run(path) == {"accuracy.total_s": 2.0 * len(names)}
