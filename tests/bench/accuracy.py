@@ -72,7 +72,7 @@ def main() -> None:
 def jobs() -> Iterator[tuple[str, str]]:
     yield from (("peer", name) for name in CHOSEN["peers"])
     yield from (("encoder", name) for name in (*CHOSEN["encoders"], *CHOSEN["hardened"]))
-    yield from (("speed", name) for name in CHOSEN["encoders"])
+    yield "speed", "epochs"
     yield from (("fused", group) for group in ranker_groups())
 
 

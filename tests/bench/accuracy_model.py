@@ -1,9 +1,9 @@
 """One model of `make bench-accuracy` in a process of its own, so that its memory is its own.
 
-    python accuracy_model.py FOLDER peer NAME | encoder NAME | fused SETTINGS | speed NAME
+    python accuracy_model.py FOLDER peer NAME | encoder NAME | fused SETTINGS | speed epochs
 
-writes FOLDER/results/NAME.npz: figures of each judged user; NAME.json: seconds and rates. `speed` writes
-speed-NAME.json: the seconds of an encoder's epochs, for parts of the year.
+writes FOLDER/results/NAME.npz: figures of each judged user; NAME.json: seconds and rates. `speed epochs` writes
+speed-NAME.json for every encoder: the seconds of its epochs, for parts of the year.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
     elif kind == "encoder":
         encoder(year, name, folder)
     elif kind == "speed":
-        speed(name, folder)
+        speed(folder)
     else:
         fused(year, name, folder)
 
@@ -104,22 +104,25 @@ def encoder(year: ShopYear, name: str, folder: Path) -> None:
     keep(folder, name, found, timed)
 
 
-def speed(name: str, folder: Path) -> None:
+def speed(folder: Path) -> None:
     """Seconds of an epoch in which each pair is positive once, over all 53 weeks and over parts of them."""
     whole = whole_year()
     began_ms, end_ms = int(Purchases.of(whole).times.min()), to_ms(whole.before)
-    config = once_each(configured(GraphEmbeddingConfig(), CHOSEN["encoders"][name]))
-    found = []
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in CHOSEN["encoders"]}
     for share in YEAR_SHARES:
         part = whole.until(datetime.fromtimestamp((began_ms + share * (end_ms - began_ms)) / 1000, UTC))
-        with TemporaryDirectory() as scratch:
-            trained = train_graph_embedding(part, config, None, "cpu", SEED, Path(scratch), told, TIMED_EPOCHS)
-        seconds = [record.seconds for record in trained.curves]
         pairs = int(seen_pairs(part).nnz)
-        found.append({"share": share, "pairs": pairs, "epoch_s": float(np.median(seconds)), "seconds": seconds})
-        print(f"  {name:24} {share:4.0%} of the year  {pairs:9,} pairs  {found[-1]['epoch_s']:.1f} s", flush=True)
+        for name, options in CHOSEN["encoders"].items():
+            config = once_each(configured(GraphEmbeddingConfig(), options))
+            with TemporaryDirectory() as scratch:
+                trained = train_graph_embedding(part, config, None, "cpu", SEED, Path(scratch), told, TIMED_EPOCHS)
+            seconds = [record.seconds for record in trained.curves]
+            epoch_s = float(np.median(seconds))
+            found[name].append({"share": share, "pairs": pairs, "epoch_s": epoch_s, "seconds": seconds})
+            print(f"  {name:24} {share:4.0%} of the year  {pairs:9,} pairs  {epoch_s:.1f} s", flush=True)
     (folder / "results").mkdir(exist_ok=True)
-    (folder / "results" / f"speed-{name}.json").write_text(json.dumps(found, indent=2))
+    for name, parts in found.items():
+        (folder / "results" / f"speed-{name}.json").write_text(json.dumps(parts, indent=2))
 
 
 def once_each(config: GraphEmbeddingConfig) -> GraphEmbeddingConfig:
