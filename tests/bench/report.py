@@ -49,7 +49,8 @@ def main() -> None:
     found = sorted(OUTPUT.glob("*.json"))
     if not found:
         raise SystemExit("no benchmark has written to build/bench yet: run 'make bench'")
-    head = "# Benchmarks\n\nWritten by `make bench`; each section is one run on the machine it names.\n\n"
+    told = "Written by `make bench`; each section is of the machine it names, and of the commit that wrote it last."
+    head = f"# Benchmarks\n\n{told}\n\n"
     (ROOT / "BENCHMARKS.md").write_text(head + "\n".join(section(path) for path in found))
     print(f"wrote {ROOT / 'BENCHMARKS.md'}")
 

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accuracy_model import FUSED_ENCODERS, VARIANTS, Shop
 from search_space import PEER_SPACES, Number, defaults_of, nested, space_of, values_in
 from shop_year import open_year
 from study import Budget, Tuned
 from tune import CHOSEN_FILE, Job, jobs_of, main, tune, write_back
 
 from shopgraph.collaborative.peers import PEERS
+from shopgraph.dataset.purchases import to_ms
 from shopgraph.embed.encoders import ENCODERS
 from shopgraph.errors import ConfigurationError, InputError
+from shopgraph.ranking.candidates import CandidateConfig
 
 PLENTY = 1e9
 CHOSEN: dict[str, Any] = {
@@ -141,3 +144,12 @@ def test_places_become_mappings_in_mappings() -> None:
 
 def tuned(values: dict[str, Any] | None) -> Tuned:
     return Tuned("model", "setting", 2, 0.1, 0.2, 1.0, values)
+
+
+def test_a_ranker_without_the_graph_sees_nothing_of_any_encoder(year: Path) -> None:
+    part = open_year(year, ("validation",))
+    shop = Shop(part, ["popularity"], year, CandidateConfig()).asking(CandidateConfig(depth=5))
+    rows = shop.examples(to_ms(part.learned.before), part.settings("validation")["novel"])
+    told = {f"{name}_{kind}" for name in FUSED_ENCODERS for kind in ("score", "rank")}
+    assert told <= set(rows.features.names)
+    assert not told & set(rows.without_groups(*VARIANTS["ours_without_graph"]).features.names)
