@@ -286,14 +286,16 @@ class Shop:
 
     def _scorers(self, moment_ms: int) -> dict[str, Scorer]:
         if moment_ms not in self._fitted:
-            found = {
-                name: fit_peer(name, self.purchases, moment_ms, self._catalogue, seed=SEED)
-                for name in self._sources
-                if name in PEERS
-            }
+            found = {source: self._peer(moment_ms, source) for source in self._sources}
             encoders = {name: self._encoder(moment_ms, name, epochs) for name, epochs in FUSED_ENCODERS.items()}
             self._fitted[moment_ms] = found | encoders
         return self._fitted[moment_ms]
+
+    def _peer(self, moment_ms: int, source: str) -> Scorer:
+        """A peer as it comes, or, as `NAME/SETTING`, with what is chosen for it there."""
+        name, _, setting = source.partition("/")
+        config = configured(PEERS[name].config(), CHOSEN["peers"][name][setting] if setting else {})
+        return fit_peer(name, self.purchases, moment_ms, self._catalogue, config, SEED)
 
     def _encoder(self, moment_ms: int, name: str, epochs: int) -> Scorer:
         """Vectors of an encoder that was trained on the weeks before a moment alone, for the epochs chosen once."""
