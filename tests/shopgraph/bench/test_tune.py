@@ -6,18 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from accuracy_model import FUSED_ENCODERS, VARIANTS, Shop
+from accuracy_model import CHOSEN as COMMITTED
+from accuracy_model import FUSED_ENCODERS, SEED, VARIANTS, Shop
 from search_space import PEER_SPACES, Number, defaults_of, nested, space_of, values_in
 from shop_year import open_year
 from study import Budget, Tuned
 from tune import CHOSEN_FILE, Job, jobs_of, main, tune, write_back
 
-from shopgraph.collaborative.peers import PEERS
-from shopgraph.dataset.purchases import to_ms
+from shopgraph.collaborative.peers import PEERS, fit_peer
+from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.embed.encoders import ENCODERS
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.ranking.candidates import CandidateConfig
+from shopgraph.wiring_training import configured
 
 PLENTY = 1e9
 CHOSEN: dict[str, Any] = {
@@ -153,3 +156,13 @@ def test_a_ranker_without_the_graph_sees_nothing_of_any_encoder(year: Path) -> N
     told = {f"{name}_{kind}" for name in FUSED_ENCODERS for kind in ("score", "rank")}
     assert told <= set(rows.features.names)
     assert not told & set(rows.without_groups(*VARIANTS["ours_without_graph"]).features.names)
+
+
+def test_a_source_named_with_a_setting_is_fitted_as_tuned_there(year: Path) -> None:
+    learned = open_year(year, ("validation",)).learned
+    shop = Shop(open_year(year, ("validation",)), [], year, CandidateConfig())
+    moment, rows = to_ms(learned.before), np.arange(2)
+    config = configured(PEERS["rp3beta"].config(), COMMITTED["peers"]["rp3beta"]["novel"])
+    tuned_as_stated = fit_peer("rp3beta", Purchases.of(learned), moment, None, config, SEED)(rows)
+    assert np.allclose(shop._peer(moment, "rp3beta/novel")(rows), tuned_as_stated)
+    assert not np.allclose(shop._peer(moment, "rp3beta")(rows), tuned_as_stated)
