@@ -45,6 +45,8 @@ class Copurchases:
     train: np.ndarray
     holdout: np.ndarray
     links: sp.csr_array
+    until: float
+    """Start of the last basket that is learned from, in milliseconds since 1970; infinite where none judges."""
 
 
 def read_copurchases(snapshot: Snapshot, corpus: Corpus, config: CopurchaseConfig) -> Copurchases:
@@ -58,7 +60,7 @@ def read_copurchases(snapshot: Snapshot, corpus: Corpus, config: CopurchaseConfi
     links = (early != 0).tocsr()
     holdout = _strongest(late, config)
     known = np.isin(holdout @ [shape[1], 1], np.stack(links.nonzero(), axis=1) @ [shape[1], 1])
-    return Copurchases(_strongest(early, config), holdout[~known], links)
+    return Copurchases(_strongest(early, config), holdout[~known], links, float(cut))
 
 
 def _baskets(snapshot: Snapshot, corpus: Corpus, config: CopurchaseConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -45,7 +45,7 @@ class Purchases:
         """The lines of a bool mask or of row numbers; users and products keep their numbers."""
         return Purchases(self.users[lines], self.products[lines], self.times[lines], *self.shape)
 
-    def before(self, moment_ms: int) -> Purchases:
+    def before(self, moment_ms: float) -> Purchases:
         return self.chosen(self.times < moment_ms)
 
     def since(self, moment_ms: int) -> Purchases:
