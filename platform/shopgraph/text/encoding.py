@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shopgraph.text.backbone import readable
 from shopgraph.tracking import Progress, silent
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Encoded:
     """Encoded texts, and what it took this time.
 
     Shapes:
-        matrix: (texts, width), float32, unit length
+        matrix: (texts, width), float32
     """
 
     matrix: np.ndarray
@@ -40,19 +41,22 @@ class Encoded:
 
 def encode_texts(
     model: SentenceTransformer,
-    texts: Sequence[str],
+    texts: Sequence[Any],
     batch_texts: int = 64,
     folder: Path | None = None,
     progress: Progress = silent,
+    *,
+    unit: bool = True,
 ) -> Encoded:
     """Encode texts in single precision: bfloat16 was measured slower on processors without matrix units.
 
     Args:
-        texts: distinct texts; equal ones would be encoded twice.
+        texts: distinct texts, or inputs of a fused model; equal ones would be encoded twice.
         folder: where finished chunks are kept. It must belong to this model and these texts alone.
+        unit: whether vectors are scaled to unit length.
     """
     started, fresh = time.monotonic(), 0
-    order = np.argsort([len(text) for text in texts], kind="stable")
+    order = np.argsort([len(_text(item)) for item in texts], kind="stable")
     chunks = []
     for first in range(0, len(texts), CHUNK_TEXTS):
         rows = order[first : first + CHUNK_TEXTS]
@@ -60,7 +64,7 @@ def encode_texts(
         if file is not None and file.exists():
             chunks.append(np.load(file))
         else:
-            chunks.append(_encode(model, [texts[row] for row in rows], batch_texts))
+            chunks.append(_encode(model, [texts[row] for row in rows], batch_texts, unit))
             fresh += len(rows)
             if file is not None:
                 _keep(chunks[-1], file)
@@ -71,8 +75,13 @@ def encode_texts(
     return Encoded(encoded, fresh, time.monotonic() - started)
 
 
-def _encode(model: SentenceTransformer, texts: list[str], batch_texts: int) -> np.ndarray:
-    return model.encode(texts, batch_size=batch_texts, show_progress_bar=False, normalize_embeddings=True)
+def _text(item: Any) -> str:
+    return item if isinstance(item, str) else item["text"]
+
+
+def _encode(model: SentenceTransformer, texts: list[Any], batch_texts: int, unit: bool) -> np.ndarray:
+    sound = readable(texts) if isinstance(texts[0], str) else texts
+    return model.encode(sound, batch_size=batch_texts, show_progress_bar=False, normalize_embeddings=unit)
 
 
 def _keep(chunk: np.ndarray, file: Path) -> None:

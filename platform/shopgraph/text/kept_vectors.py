@@ -18,7 +18,7 @@ _SHARD_CHARACTERS = 2
 
 def text_key(text: str) -> str:
     """What a text's vector is kept under."""
-    return hashlib.sha256(text.encode()).hexdigest()[:KEY_CHARACTERS]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:KEY_CHARACTERS]
 
 
 class KeptVectors:

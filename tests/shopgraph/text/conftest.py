@@ -1,4 +1,4 @@
-"""The real backbone, loaded once, and a tiny BERT of random weights for what only needs the loop."""
+"""The real backbone, loaded once, and tiny ones of random weights for what only needs the loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder
+from shopgraph.text.backbone import DEFAULT, backbone_path, open_backbone, open_encoder
+
+TINY = {
+    "gpt": {"n_embd": 32, "n_layer": 3, "n_head": 2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+    "transformer-xl": {
+        "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64, "dropout": 0.0,
+        "segment_tokens": 4, "memory_tokens": 32,
+    },
+}  # fmt: skip
+"""Options of the backbones that are built untrained."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,5 +58,14 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(tiny_backbone: Path) -> Callable[[], SentenceTransformer]:
-    """Opens a fresh copy of the tiny model."""
+    """Opens a fresh copy of the tiny BERT."""
     return lambda: open_encoder(tiny_backbone, "cpu", 32)
+
+
+@pytest.fixture(params=["bert", *TINY])
+def each_tiny(request: pytest.FixtureRequest, tiny_backbone: Path) -> Callable[[], SentenceTransformer]:
+    """Opens a fresh copy of a tiny backbone, of each architecture in turn."""
+    name = request.param
+    if name == "bert":
+        return lambda: open_encoder(tiny_backbone, "cpu", 32)
+    return lambda: open_backbone(name, "cpu", 32, TINY[name], seed=1)

@@ -12,12 +12,26 @@ import pytest
 
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.errors import InputError
+from shopgraph.learning.optimiser import OptimiserConfig
+from shopgraph.query_encoder import FOLDER, QueryEncoder
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
-from shopgraph.registry import Registry
-from shopgraph.text.contrastive import STEP as TUNE
-from shopgraph.text.contrastive import ContrastiveConfig
+from shopgraph.registry import Registry, Vectors
 from shopgraph.text.encoding import STEP as ENCODE
-from shopgraph.text.training import TextConfig, encode_products, newcomer_encoder, train_text_embedding
+from shopgraph.text.examples import ExamplesConfig
+from shopgraph.text.fusion import FusionConfig
+from shopgraph.text.lora import LoraConfig
+from shopgraph.text.pretraining import PretrainingConfig
+from shopgraph.text.training import (
+    ADAPTERS,
+    GRAPH_VERSION,
+    FusedReader,
+    GraphVectors,
+    TextConfig,
+    newcomer_encoder,
+    train_text_embedding,
+)
+from shopgraph.text.tuning import STEP as TUNE
+from shopgraph.text.tuning import TuningConfig
 
 THEMES = ("red wine", "corkscrew"), ("puppy food", "dog lead"), ("green tea", "honey"), ("razor", "shaving foam")
 
@@ -52,8 +66,20 @@ def shop(baskets: int = 6) -> Snapshot:
 
 @pytest.fixture
 def config(tiny_backbone: Path) -> TextConfig:
-    tuning = ContrastiveConfig(steps=3, batch_pairs=4, frozen_layers=0, learning_rate=1e-3)
-    return TextConfig(backbone=str(tiny_backbone), dimension=8, max_tokens=16, contrastive=tuning)
+    tuning = TuningConfig(steps=3, batch_pairs=4, frozen_layers=0, optimiser=OptimiserConfig(learning_rate=1e-3))
+    return TextConfig(backbone=str(tiny_backbone), dimension=8, max_tokens=16, exported=False, tuning=tuning)
+
+
+def graph_of(snapshot: Snapshot, version: str = "graph-1") -> GraphVectors:
+    """Vectors of a graph version: a theme's products and buyers along one axis, the second product a little aside."""
+    products, users = snapshot.ids("Product"), snapshot.ids("User")
+    matrix = {label: np.zeros((len(ids), 6), np.float32) for label, ids in (("Product", products), ("User", users))}
+    for row, product in enumerate(products):
+        matrix["Product"][row, int(product[1])], matrix["Product"][row, 4 + (product[2] == "b")] = 1.0, 0.3
+    for row, user in enumerate(users):
+        matrix["User"][row, int(user[-1])] = 1.0
+    unit = {label: rows / np.linalg.norm(rows, axis=1, keepdims=True) for label, rows in matrix.items()}
+    return GraphVectors(version, Vectors(products, unit["Product"]), Vectors(users, unit["User"]))
 
 
 class Watch:
@@ -71,17 +97,17 @@ class Watch:
 
 def test_a_version_is_kept_and_encodes_as_it_did(config: TextConfig, tmp_path: Path):
     snapshot = shop()
-    trained = train_text_embedding(snapshot, config, "cpu", 7, tmp_path / "work")
+    trained = train_text_embedding(snapshot, config, None, "cpu", 7, tmp_path / "work")
     vectors = trained.vectors["Product"]
     assert vectors.ids == snapshot.ids("Product")
     assert vectors.matrix.shape == (12, 8)
     assert np.array_equal(vectors.matrix[0], vectors.matrix[2])
     assert not np.allclose(vectors.matrix[0], vectors.matrix[1])
     assert (trained.metrics["corpus.texts"], trained.metrics["corpus.pairs"]) == (8, 4)
-    assert len(trained.curves) == trained.best_epoch == trained.metrics["contrastive.steps"] == 3
+    assert len(trained.curves) == trained.best_epoch == trained.metrics["tuning.steps"] == 3
     registry = Registry(tmp_path / "models")
     version = trained.save(registry)
-    again = encode_products(registry.path(version.id), ["red wine", "something new"])
+    again = FusedReader(registry.path(version.id)).encode(["red wine", "something new"])
     assert np.allclose(again[0], vectors.matrix[0], atol=1e-5)
     assert np.linalg.norm(again[1]) == pytest.approx(1, abs=1e-5)
 
@@ -89,7 +115,7 @@ def test_a_version_is_kept_and_encodes_as_it_did(config: TextConfig, tmp_path: P
 def test_newcomers_of_a_later_snapshot_join_the_space(config: TextConfig, tmp_path: Path):
     registry = Registry(tmp_path / "models")
     early, late = shop(), shop(18)
-    trained = train_text_embedding(early, config, "cpu", 7, tmp_path / "work")
+    trained = train_text_embedding(early, config, None, "cpu", 7, tmp_path / "work")
     folder = registry.path(trained.save(registry).id)
     encode = newcomer_encoder(folder, late)
     known = trained.vectors["Product"].matrix
@@ -101,17 +127,88 @@ def test_newcomers_of_a_later_snapshot_join_the_space(config: TextConfig, tmp_pa
 
 def test_each_distinct_text_is_encoded_once(config: TextConfig, tmp_path: Path):
     watch = Watch()
-    train_text_embedding(shop(), config, "cpu", 7, tmp_path, watch)
+    train_text_embedding(shop(), config, None, "cpu", 7, tmp_path, watch)
     assert [done for step, done in watch.seen if step == ENCODE] == [8]
+
+
+@pytest.mark.parametrize("fusion", [FusionConfig("late"), FusionConfig("early", joins=1)], ids=str)
+def test_the_graph_tells_products_whose_texts_are_one(config: TextConfig, tmp_path: Path, fusion: FusionConfig):
+    """a and c of a theme share a text; only the graph's vectors differ once c's is another theme's."""
+    snapshot = shop()
+    graph = graph_of(snapshot)
+    row = {product: place for place, product in enumerate(snapshot.ids("Product"))}
+    graph.products.matrix[row["p0c"]] = graph.products.matrix[row["p3b"]]
+    trained = train_text_embedding(snapshot, replace(config, fusion=fusion), graph, "cpu", 7, tmp_path / "work")
+    found = trained.vectors["Product"].matrix
+    assert not np.allclose(found[row["p0a"]], found[row["p0c"]], atol=1e-3)
+    assert np.allclose(found[row["p1a"]], found[row["p1c"]], atol=1e-6)
+    assert trained.metrics[GRAPH_VERSION] == "graph-1"
+    registry = Registry(tmp_path / "models")
+    folder = registry.path(trained.save(registry).id)
+    texts = ["red wine", "red wine", "red wine"]
+    again = FusedReader(folder).encode(texts, graph.products.matrix[[row["p0a"], row["p0c"], row["p0a"]]])
+    assert np.allclose(again, found[[row["p0a"], row["p0c"], row["p0a"]]], atol=1e-5)
+    bare = FusedReader(folder).encode(["red wine"])
+    assert np.isfinite(bare).all()
+    assert not np.allclose(bare[0], again[0], atol=1e-3)
+    with pytest.raises(InputError, match=r"shape \(1, 5\), expected \(nodes, 6\)"):
+        FusedReader(folder).encode(["red wine"], np.ones((1, 5), np.float32))
+
+
+def test_buyers_pull_what_they_bought_towards_them(config: TextConfig, tmp_path: Path):
+    """With nothing but purchases to learn from, the loss of users and products falls."""
+    tuning = replace(config.tuning, steps=120, optimiser=OptimiserConfig(learning_rate=3e-3))
+    examples = ExamplesConfig(together=0.0, searched=0.0)
+    asked = replace(config, tuning=tuning, examples=examples)
+    curve = train_text_embedding(shop(), asked, graph_of(shop()), "cpu", 7, tmp_path).curves
+    losses = [record.loss for record in curve]
+    assert np.mean(losses[-30:]) < 0.6 * np.mean(losses[:10])
+
+
+def test_queries_are_encoded_in_the_products_space_without_torch(config: TextConfig, tmp_path: Path):
+    asked = replace(config, exported=True)
+    trained = train_text_embedding(shop(), asked, graph_of(shop()), "cpu", 7, tmp_path / "work")
+    registry = Registry(tmp_path / "models")
+    folder = registry.path(trained.save(registry).id)
+    served = QueryEncoder(folder / FOLDER)(["red wine", "dog lead"])
+    exact = FusedReader(folder).encode(["red wine", "dog lead"])
+    assert (served * exact).sum(axis=1).min() > 0.98
+    assert 0 <= trained.metrics["query.cosine_error"] < 0.02
+
+
+def test_pre_training_and_adapters_leave_their_traces(config: TextConfig, tmp_path: Path):
+    asked = replace(
+        config,
+        pretraining=PretrainingConfig(steps=3, head_steps=2, batch_texts=4),
+        tuning=replace(config.tuning, lora=LoraConfig(2)),
+    )
+    trained = train_text_embedding(shop(), asked, None, "cpu", 7, tmp_path)
+    assert trained.metrics["pretraining.perplexity_after"] < trained.metrics["pretraining.perplexity_before"]
+    assert (trained.files[ADAPTERS] / "adapter_model.safetensors").is_file()
+
+
+def test_another_graph_version_shares_no_working_files(config: TextConfig, tmp_path: Path):
+    for version in ("graph-1", "graph-2"):
+        train_text_embedding(shop(), config, graph_of(shop(), version), "cpu", 7, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_corpus_of_one_product_gives_a_sound_vector(config: TextConfig, tmp_path: Path):
+    products = pa.Table.from_pylist([{"id": "p", "title": "tea"}], schema=NODE_TABLES["Product"])
+    snapshot = assemble({"Product": products}, {}, datetime(2024, 1, 1, tzinfo=UTC))
+    asked = replace(config, pretraining=PretrainingConfig(steps=2))
+    found = train_text_embedding(snapshot, asked, None, "cpu", 7, tmp_path).vectors["Product"].matrix
+    assert found.shape == (1, 8)
+    assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("kill_at", [(TUNE, 2), (ENCODE, 8)])
 def test_a_killed_training_ends_as_an_unbroken_one(config: TextConfig, tmp_path: Path, kill_at: tuple[str, int]):
     with pytest.raises(KeyboardInterrupt):
-        train_text_embedding(shop(), config, "cpu", 7, tmp_path / "broken", Watch(kill_at))
+        train_text_embedding(shop(), config, None, "cpu", 7, tmp_path / "broken", Watch(kill_at))
     watch = Watch()
-    resumed = train_text_embedding(shop(), config, "cpu", 7, tmp_path / "broken", watch)
-    whole = train_text_embedding(shop(), config, "cpu", 7, tmp_path / "whole")
+    resumed = train_text_embedding(shop(), config, None, "cpu", 7, tmp_path / "broken", watch)
+    whole = train_text_embedding(shop(), config, None, "cpu", 7, tmp_path / "whole")
     assert ((TUNE, 1) in watch.seen) == (kill_at[0] == TUNE)
     assert [record.loss for record in resumed.curves] == pytest.approx(
         [record.loss for record in whole.curves], abs=1e-5
@@ -121,22 +218,22 @@ def test_a_killed_training_ends_as_an_unbroken_one(config: TextConfig, tmp_path:
 
 def test_another_seed_or_config_shares_no_working_files(config: TextConfig, tmp_path: Path):
     for seed, other in ((7, config), (8, config), (7, replace(config, max_tokens=12))):
-        train_text_embedding(shop(), other, "cpu", seed, tmp_path)
+        train_text_embedding(shop(), other, None, "cpu", seed, tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_held_out_pairs_are_judged_before_and_after(config: TextConfig, tmp_path: Path):
     """A fifth theme of pairs appears in the last baskets alone."""
-    trained = train_text_embedding(late_shop(), config, "cpu", 7, tmp_path)
+    trained = train_text_embedding(late_shop(), config, None, "cpu", 7, tmp_path)
     assert trained.metrics["corpus.held_out_pairs"] > 0
     names = (
         "retrieval.recall@20_before",
         "retrieval.recall@20_after",
-        "contrastive.loss_before",
-        "contrastive.loss_after",
+        "tuning.loss_before",
+        "tuning.loss_after",
     )
     assert all(np.isfinite(trained.metrics[name]) for name in names)
-    assert trained.metrics["contrastive.loss_before"] != trained.metrics["contrastive.loss_after"]
+    assert trained.metrics["tuning.loss_before"] != trained.metrics["tuning.loss_after"]
     assert 0 <= trained.metrics["retrieval.all_recall@20"] <= 1
 
 
@@ -158,16 +255,16 @@ def late_shop() -> Snapshot:
 
 
 def test_without_purchases_the_backbone_serves_untouched(config: TextConfig, tmp_path: Path):
-    trained = train_text_embedding(shop(0), config, "cpu", 7, tmp_path)
-    assert trained.metrics["contrastive.steps"] == 0
+    trained = train_text_embedding(shop(0), config, None, "cpu", 7, tmp_path)
+    assert trained.metrics["tuning.steps"] == 0
     assert trained.vectors["Product"].matrix.shape == (12, 8)
 
 
 def test_a_snapshot_without_products_is_refused(config: TextConfig, tmp_path: Path):
     with pytest.raises(InputError, match="no products"):
-        train_text_embedding(assemble({}, {}, datetime(2024, 1, 1, tzinfo=UTC)), config, "cpu", 7, tmp_path)
+        train_text_embedding(assemble({}, {}, datetime(2024, 1, 1, tzinfo=UTC)), config, None, "cpu", 7, tmp_path)
 
 
 def test_a_dimension_beyond_the_backbone_is_refused(config: TextConfig, tmp_path: Path):
     with pytest.raises(InputError, match="from 32 to 64"):
-        train_text_embedding(shop(), replace(config, dimension=64), "cpu", 7, tmp_path)
+        train_text_embedding(shop(), replace(config, dimension=64), None, "cpu", 7, tmp_path)

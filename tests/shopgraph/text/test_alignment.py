@@ -1,0 +1,84 @@
+"""Where the projection starts: what users' purchases share is kept, what all products share is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from shopgraph.errors import InputError
+from shopgraph.text.alignment import fit_alignment
+from shopgraph.text.projection import fit_projection
+
+TASTES = 3
+
+
+def shop(users: int = 60, products: int = 90) -> tuple[np.ndarray, sp.csr_array]:
+    """Users of three tastes buy products of their own. A product's taste is a faint part of its vector; the loudest
+    part is chance, and another is the same for all."""
+    random = np.random.default_rng(0)
+    taste = np.arange(products) % TASTES
+    vectors = np.zeros((products, 8))
+    vectors[np.arange(products), taste] = 0.2
+    vectors[:, 4] = random.normal(size=products) * 5
+    vectors[:, 5] = 9.0
+    vectors[:, 6:] = random.normal(size=(products, 2)) * 0.05
+    bought = (np.arange(users)[:, None] % TASTES == taste) & (random.random((users, products)) < 0.3)
+    return vectors.astype(np.float32), sp.csr_array(bought.astype(np.float32))
+
+
+def share_of_own_taste(unit: np.ndarray) -> float:
+    """Of each product's five nearest others, how many are of its taste."""
+    cosine = unit @ unit.T - 2 * np.eye(len(unit))
+    nearest = np.argsort(-cosine, axis=1)[:, :5]
+    return float((nearest % TASTES == np.arange(len(unit))[:, None] % TASTES).mean())
+
+
+def test_a_faint_taste_is_found_where_variance_alone_finds_chance():
+    vectors, bought = shop()
+    aligned = fit_alignment(vectors, bought, 2)
+    assert share_of_own_taste(aligned(vectors)) > 0.95
+    assert share_of_own_taste(fit_projection(vectors, 2)(vectors)) < 0.5
+    assert aligned.kept > 0.8
+
+
+def test_products_that_nobody_bought_are_placed_by_what_they_are():
+    vectors, bought = shop()
+    known = np.arange(60)
+    aligned = fit_alignment(vectors[known], bought[:, known], 2)
+    assert share_of_own_taste(aligned(vectors[60:])) > 0.95
+
+
+def test_the_scale_of_a_part_does_not_matter():
+    vectors, bought = shop()
+    louder = vectors.copy()
+    louder[:, :4] *= 7
+    ours, theirs = (fit_alignment(x, bought, 2)(x) for x in (vectors, louder))
+    assert share_of_own_taste(theirs) == pytest.approx(share_of_own_taste(ours), abs=0.05)
+
+
+def test_two_products_by_hand():
+    """One user bought both. Their difference is all there is to see, and along it they disagree: nothing is shared."""
+    vectors = np.array([[1.0, 0.0], [-1.0, 0.0]], np.float32)
+    aligned = fit_alignment(vectors, sp.csr_array(np.ones((1, 2), np.float32)), 1)
+    assert aligned.mean.tolist() == [0.0, 0.0]
+    assert aligned.kept == 0.0
+
+
+@pytest.mark.parametrize("bought", [np.zeros((0, 3)), np.zeros((4, 3)), np.eye(3)], ids=["none", "empty", "singles"])
+def test_without_pairs_the_products_own_directions_are_kept(bought: np.ndarray):
+    vectors = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
+    aligned = fit_alignment(vectors, sp.csr_array(bought.astype(np.float32)), 2)
+    assert np.allclose(aligned(vectors), fit_projection(vectors, 2)(vectors), atol=1e-6)
+
+
+def test_one_product_gives_a_sound_map():
+    found = fit_alignment(np.ones((1, 4), np.float32), sp.csr_array(np.ones((3, 1), np.float32)), 2)
+    assert np.isfinite(found(np.ones((1, 4), np.float32))).all()
+
+
+def test_impossible_asks_are_refused():
+    with pytest.raises(InputError, match="from 4 to 5"):
+        fit_alignment(np.ones((2, 4), np.float32), sp.csr_array(np.ones((1, 2), np.float32)), 5)
+    with pytest.raises(InputError, match="of 0 texts"):
+        fit_alignment(np.ones((0, 4), np.float32), sp.csr_array((1, 0), dtype=np.float32), 2)
