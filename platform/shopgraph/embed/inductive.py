@@ -31,15 +31,15 @@ from shopgraph.embed.message_graph import (
 )
 from shopgraph.embed.structure import NEVER_SOLD, POPULARITY_FEATURES, activity, folded
 from shopgraph.errors import InputError
-from shopgraph.nearest import nearest
-from shopgraph.newcomers import Newcomers, NewProduct, NewUser, NewVectors
+from shopgraph.newcomers import Newcomers, NewProduct, NewUser, NewVectors, nearest_to_newcomers
 from shopgraph.registry import Vectors
 from shopgraph.schema import BEHAVIOUR, CATALOGUE
-from shopgraph.slot import LIST_LENGTH
 
 Links = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Of one edge type: (edges,) numbers of new nodes from 0, (edges,) rows of what they lead to, (edges,) weights."""
 
+PRICE = 0
+"""Column of the products' features that tells prices paid."""
 CATALOGUE_NAMES = {edge_type(name): name for name in CATALOGUE if edge_type(name) in CATALOGUE_EDGES}
 
 
@@ -69,12 +69,46 @@ def encode_products(
     }
     sized = np.array([[0.0, float(product.package_size)] for product in products], np.float32).reshape(-1, 2)
     features = sized if text is None else np.hstack([sized, text.astype(np.float32)])
-    standing = torch.zeros((len(products), POPULARITY_FEATURES))
+    return _never_sold(artefact, [product.id for product in products], links, features)
+
+
+def encode_unbought(artefact: EncodingArtefact, at_once: int = 4096) -> Vectors:
+    """Vectors of the artefact's own products as if nobody had bought them: what the catalogue alone says of each.
+
+    Args:
+        at_once: products taken out of the graph together, purchases and all.
+    """
+    ids = artefact.vocabulary["product"].ids
+    stated = {
+        edge: sp.csr_array(
+            (backward.weight.numpy(), (backward.target.numpy(), backward.source.numpy())),
+            shape=(len(ids), artefact.graph.sizes[edge[2]]),
+        )
+        for edge, name in CATALOGUE_NAMES.items()
+        if (backward := artefact.graph.relations.get(reverse_type(name))) is not None
+    }
+    features = artefact.graph.features["product"].numpy().copy()
+    features[:, PRICE] = 0.0
+    count = max(1, -(-len(ids) // at_once))
+    order, parts = [np.arange(first, len(ids), count) for first in range(count)], []
+    for rows in order:  # not one after another: neighbours in a catalogue are not taken out together
+        links = {}
+        for edge, matrix in stated.items():
+            block = matrix[rows].tocoo()
+            links[edge] = block.row.astype(np.int64), block.col.astype(np.int64), block.data
+        parts.append(_never_sold(artefact, [ids[row] for row in rows.tolist()], links, features[rows]))
+    return Vectors(ids, np.concatenate(parts)[np.argsort(np.concatenate(order))])
+
+
+def _never_sold(
+    artefact: EncodingArtefact, ids: Sequence[str], links: Mapping[EdgeType, Links], features: np.ndarray
+) -> np.ndarray:
+    standing = torch.zeros((len(ids), POPULARITY_FEATURES))
     standing[:, -1] = NEVER_SOLD
-    position = torch.zeros((len(products), artefact.graph.position["product"].shape[1]))
-    graph = _with_nodes(artefact, "product", [product.id for product in products], links, position, features)
+    position = torch.zeros((len(ids), artefact.graph.position["product"].shape[1]))
+    graph = _with_nodes(artefact, "product", ids, links, position, features)
     graph = replace(graph, popularity=torch.cat([graph.popularity, standing]))
-    return _encoded(artefact, graph, "product", len(products))
+    return _encoded(artefact, graph, "product", len(ids))
 
 
 def encode_users(artefact: EncodingArtefact, users: Sequence[NewUser]) -> np.ndarray:
@@ -129,18 +163,9 @@ def encode_newcomers(
     users = [user for user in found.users if any(end in known for end, _ in user.events.get("PURCHASED", ()))]
     return NewVectors(
         Vectors(ids, products),
-        _nearest(ids, products, stored),
+        nearest_to_newcomers(ids, products, stored),
         Vectors([u.id for u in users], encode_users(artefact, users)),
     )
-
-
-def _nearest(ids: list[str], products: np.ndarray, stored: Vectors) -> list[str]:
-    """Each new product's nearest ones among the version's and each other, as a text with a line each."""
-    every, count = [*stored.ids, *ids], len(ids)
-    own = np.arange(len(stored.ids), len(every))
-    itself = sp.csr_matrix((np.ones(count, np.int8), (np.arange(count), own)), shape=(count, len(every)))
-    lists = nearest(products, np.vstack([stored.matrix, products]), LIST_LENGTH, excluded=itself)
-    return ["\n".join(every[row] for row in rows.tolist() if row >= 0) for rows in lists]
 
 
 def _require_text(artefact: EncodingArtefact, products: Sequence[NewProduct], text: np.ndarray | None) -> None:

@@ -21,7 +21,7 @@ from shopgraph.embed.artefact import EncodingArtefact, open_artefact, write_arte
 from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.encoders import build_encoder
 from shopgraph.embed.head import POLES
-from shopgraph.embed.inductive import encode_products, encode_users
+from shopgraph.embed.inductive import encode_products, encode_unbought, encode_users
 from shopgraph.embed.message_graph import MessageGraph, MessageGraphs, described_by
 from shopgraph.embed.structure import activity, activity_standard, folded
 from shopgraph.embed.training import encode, train_graph_embedding
@@ -170,6 +170,25 @@ def test_a_late_product_has_the_vector_of_the_whole_forward_pass(
     assert np.abs(found[0] - expected).max() < 1e-5
     silent = encode_products(artefact, [NewProduct(LATE_PRODUCT, {}, package_size=True)])
     assert np.abs(silent[0] - expected).max() > 1e-2
+
+
+@pytest.mark.parametrize(("name", "options"), MODELS)
+def test_a_known_product_unbought_is_a_newcomer_of_the_same_catalogue(name: str, options: dict, tmp_path: Path) -> None:
+    artefact = learned(name, options, tmp_path)
+    snapshot = shop()
+    found = encode_unbought(artefact, at_once=1)
+    assert found.ids == snapshot.ids("Product")
+    for row, product in enumerate(found.ids):
+        stated = {
+            "MADE_BY": [f"b{row % 2}"],
+            "IN_CATEGORY": ["FOOD", ("FOOD > SOUP", "FOOD > BREAD")[row % 2]],
+            "HAS_ATTRIBUTE": [f"a={row % 3}"],
+        }
+        expected = encode_products(artefact, [NewProduct(product, stated, package_size=row % 2 == 0)])
+        assert np.abs(found.matrix[row] - expected[0]).max() < 1e-5
+    bought = encode(artefact.encoder, artefact.graph)["product"]
+    assert np.abs(found.matrix - bought).max() > 1e-2
+    assert np.allclose(np.linalg.norm(encode_unbought(artefact, at_once=5).matrix, axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("affinity", [0, 4])
