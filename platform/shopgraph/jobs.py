@@ -23,9 +23,9 @@ QUEUES = (IO, CPU, GPU)
 RETRAIN_STEPS: dict[str, str] = {
     "retrain.export": IO,
     "retrain.train_graph": GPU,
-    "retrain.train_text": GPU,
     "retrain.evaluate": CPU,
     "retrain.refit": GPU,
+    "retrain.train_text": GPU,
     "retrain.publish": CPU,
 }
 """The steps of a retraining in order, each with the queue it waits in."""

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from shopgraph.dataset.corpus import READ, ProductWords
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph, Record, vector
+from shopgraph.nearest import nearest
 from shopgraph.publish import Served, serving
 from shopgraph.registry import Registry, Vectors
 from shopgraph.schema import CATALOGUE, FAMILIES, RELATIONS, SEGMENTS
-from shopgraph.slot import check_vectors
+from shopgraph.slot import LIST_LENGTH, check_vectors
 
-FAMILY = FAMILIES["graph"]
+FAMILY, TEXT = FAMILIES["graph"], FAMILIES["text"]
 ARTEFACT_FILE = "inductive.pt"
 """In a version's folder: what nodes that came after its snapshot are encoded with."""
 LEAST_PURCHASES = 3
@@ -72,10 +74,16 @@ class Newcomers:
     """Of the graph's nodes and relations, read before all else: while they stay, nothing is new."""
     products: list[NewProduct]
     users: list[NewUser]
+    texts: Served | None = None
+    """The release's text version, where it has one."""
 
 
 def _no_vectors() -> Vectors:
     return Vectors([], np.empty((0, FAMILY.dimension), np.float32))
+
+
+def _no_texts() -> Vectors:
+    return Vectors([], np.empty((0, TEXT.dimension), np.float32))
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,10 @@ class NewVectors:
     near: Sequence[str] = ()
     """By product its nearest ones, as `EmbeddingFamily.list_property` keeps them."""
     users: Vectors = field(default_factory=_no_vectors)
+    texts: Vectors = field(default_factory=_no_texts)
+    """Of products in the text family, in the order of `products`; none where the release has no text."""
+    texts_near: Sequence[str] = ()
+    """As `near`, by the text family."""
 
 
 def require_artefact(folder: Path) -> None:
@@ -118,12 +130,25 @@ def find_newcomers(graph: Graph, registry: Registry) -> Newcomers | None:
     require_artefact(registry.path(registry.get(served.version).id))
     products = _new_products(graph, served.slot) if looked_for[:-1] != counts[:-1] else []
     users = _new_users(graph, served) if looked_for[-1:] != counts[-1:] else []
-    return Newcomers(release.id, served, counts, products, users)
+    return Newcomers(release.id, served, counts, products, users, release.families.get(TEXT.name))
 
 
 def brand_names(graph: Graph) -> list[str]:
     """Of all brands, which tell the codes among them: read only where new products' texts are."""
     return graph.wide("newcomers_brands")["names"]
+
+
+def nearest_to_newcomers(ids: Sequence[str], matrix: np.ndarray, stored: Vectors) -> list[str]:
+    """Each new product's nearest ones among a version's and each other, as `EmbeddingFamily.list_property` keeps them.
+
+    Shapes:
+        matrix: (ids, dimension), float32, unit length
+    """
+    every, count = [*stored.ids, *ids], len(ids)
+    own = np.arange(len(stored.ids), len(every))
+    itself = sp.csr_matrix((np.ones(count, np.int8), (np.arange(count), own)), shape=(count, len(every)))
+    lists = nearest(matrix, np.vstack([stored.matrix, matrix]), LIST_LENGTH, excluded=itself)
+    return ["\n".join(every[row] for row in rows.tolist() if row >= 0) for rows in lists]
 
 
 def write_newcomers(graph: Graph, found: Newcomers, vectors: NewVectors) -> bool:
@@ -138,17 +163,29 @@ def write_newcomers(graph: Graph, found: Newcomers, vectors: NewVectors) -> bool
     slot = found.served.slot
     check_vectors(FAMILY, "Product", vectors.products)
     check_vectors(FAMILY, "User", vectors.users)
+    check_vectors(TEXT, "Product", vectors.texts)
     near, novel = FAMILY.list_property(slot), FAMILY.novel_list_property(slot)
     edges, until = FAMILY.edges_property(slot), FAMILY.until_property(slot)
     products = {product.id: product for product in found.products}
     users = {user.id: user for user in found.users}
+    text_slot = found.texts.slot if found.texts else slot
+    texts = {node: vector(row) for node, row in zip(vectors.texts.ids, vectors.texts.matrix, strict=True)}
+    listed_by_text = zip(vectors.texts.ids, vectors.texts_near, strict=True)
+    texts_near = {node: {TEXT.list_property(text_slot): listed} for node, listed in listed_by_text}
     answer = graph.write(
         "newcomers_written",
         release=found.release,
         slot=f"{FAMILY.name}_{slot}",
         key=FAMILY.vector_property(slot),
+        text_slot=f"{TEXT.name}_{text_slot}",
+        text_key=TEXT.vector_property(text_slot),
         products=[
-            {"id": node, "vector": vector(row), "properties": {near: listed, edges: products[node].edges}}
+            {
+                "id": node,
+                "vector": vector(row),
+                "properties": {near: listed, edges: products[node].edges, **texts_near.get(node, {})},
+                "text": texts.get(node),
+            }
             for node, row, listed in zip(vectors.products.ids, vectors.products.matrix, vectors.near, strict=True)
         ],
         users=[

@@ -18,7 +18,15 @@ from shopgraph.derivation import derive
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.gate import GateConfig, Verdict, judge
 from shopgraph.graph.connection import Graph
-from shopgraph.newcomers import Newcomers, NewVectors, brand_names, find_newcomers, write_newcomers
+from shopgraph.newcomers import (
+    ARTEFACT_FILE,
+    Newcomers,
+    NewVectors,
+    brand_names,
+    find_newcomers,
+    nearest_to_newcomers,
+    write_newcomers,
+)
 from shopgraph.publish import publish_release, serving
 from shopgraph.registry import Registry, Vectors
 from shopgraph.schema import FAMILIES
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
     from shopgraph.learning.tracker import Tracker
     from shopgraph.learning.trained import TrainedEmbedding
     from shopgraph.text.features import TextFeatures
+    from shopgraph.text.training import FusedReader, GraphVectors
 
 Config = TypeVar("Config", bound="DataclassInstance")
 
@@ -153,14 +162,40 @@ class Training:
         folder: Path,
         overrides: Mapping[str, Any] | None = None,
         progress: Progress = silent,
+        graph_version: str | None = None,
     ) -> str:
-        """Fine-tune the language model and encode the catalogue; the version's id."""
+        """Fine-tune the language model with the graph as its input and encode the catalogue; the version's id.
+
+        Args:
+            graph_version: whose vectors it is fused with; by default the version that serves, if one does.
+        """
         from shopgraph.text.training import TextConfig, train_text_embedding
 
-        snapshot = self.snapshot(snapshot_id)
-        config = configured(TextConfig(), overrides or {})
-        trained = train_text_embedding(snapshot, config, self._device(), self.settings.seed, folder, progress)
+        version = graph_version or self._serving_graph()
+        graph = self._graph_vectors(version) if version is not None else None
+        snapshot, config = self.snapshot(snapshot_id), configured(TextConfig(), overrides or {})
+        trained = train_text_embedding(snapshot, config, graph, self._device(), self.settings.seed, folder, progress)
         return trained.save(self.registry).id
+
+    def _graph_vectors(self, version: str) -> GraphVectors:
+        """What text is fused with: products by the catalogue alone, as newcomers are, where the version can tell it."""
+        from shopgraph.embed.inductive import encode_unbought
+        from shopgraph.text.training import GraphVectors
+
+        vectors, products = self._vectors(version), None
+        if (self.registry.path(version) / ARTEFACT_FILE).exists():
+            artefact, _ = _encoding(self.registry.folder, version)
+            products = encode_unbought(artefact)
+        return GraphVectors(version, products or vectors["Product"], vectors["User"])
+
+    def _serving_graph(self) -> str | None:
+        """The graph version that serves, where its files are still there."""
+        release = serving(self.graph)
+        served = release.families.get("graph") if release else None
+        try:
+            return self.registry.get(served.version).id if served else None
+        except InputError:
+            return None
 
     def evaluate(self, version_id: str, snapshot_id: str, holdout: Path, progress: Progress = silent) -> Verdict:
         """Judge a version on the held-out purchases, beside what serves and popularity.
@@ -231,10 +266,24 @@ class Training:
         vectors = NewVectors()
         if found.products or found.users:
             text = self._newcomer_texts(found, artefact.text_width) if artefact.text_width else None
-            vectors = encode_newcomers(artefact, stored, found, text)
+            vectors = self._with_texts(found, encode_newcomers(artefact, stored, found, text))
         if not write_newcomers(self.graph, found, vectors):
             return Encoded()
         return Encoded(found.release, len(vectors.products.ids), len(vectors.users.ids))
+
+    def _with_texts(self, found: Newcomers, vectors: NewVectors) -> NewVectors:
+        """The text family's vectors beside, made of the new products' graph vectors where text was fused with such."""
+        if found.texts is None or not found.products:
+            return vectors
+        from shopgraph.text.training import GRAPH_VERSION
+
+        reader, stored = _fused(self.registry.folder, found.texts.version)
+        fused_with = self.registry.get(found.texts.version).metrics.get(GRAPH_VERSION)
+        graph = vectors.products.matrix if fused_with == found.served.version else None
+        words = [product.words for product in found.products]
+        matrix = reader.of(words, brand_names(self.graph), graph)
+        ids = vectors.products.ids
+        return replace(vectors, texts=Vectors(ids, matrix), texts_near=nearest_to_newcomers(ids, matrix, stored))
 
     def _newcomer_texts(self, found: Newcomers, columns: int) -> np.ndarray:
         """(new products, columns): their texts as the version that serves has read all others."""
@@ -286,6 +335,15 @@ def _encoding(models: Path, version: str) -> tuple[EncodingArtefact, Vectors]:
 
     registry = Registry(models)
     return open_artefact(registry.path(version)), registry.vectors(version, "Product")
+
+
+@lru_cache(maxsize=1)
+def _fused(models: Path, version: str) -> tuple[FusedReader, Vectors]:
+    """What a text version reads products with, and its products' vectors; kept as the others are."""
+    from shopgraph.text.training import FusedReader
+
+    registry = Registry(models)
+    return FusedReader(registry.path(version)), registry.vectors(version, "Product")
 
 
 @lru_cache(maxsize=1)

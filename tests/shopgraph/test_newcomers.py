@@ -101,13 +101,13 @@ class Shop:
             vectors[label] = Vectors(snapshot.ids(label), matrix / np.linalg.norm(matrix, axis=1, keepdims=True))
         return self.training.registry.save("graph", snapshot.id, vectors, {}, {}).id
 
-    def node(self, node: str) -> dict:
-        """The graph family's properties of a node."""
+    def node(self, node: str, family: str = "graph") -> dict:
+        """A family's properties of a node."""
         (record,) = self.graph.driver.execute_query(
             "CYPHER 25 MATCH (n:Product|User {id: $id}) RETURN properties(n) AS found",
             id=node, database_=self.graph.database,
         ).records  # fmt: skip
-        return {name: value for name, value in record["found"].items() if name.startswith("graph_")}
+        return {name: value for name, value in record["found"].items() if name.startswith(f"{family}_")}
 
     def shoes_over_books(self, label: str) -> dict[str, float]:
         """By node of a label, how much nearer it stands to the other label's shoes' side than to its books' side."""

@@ -14,6 +14,7 @@ from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.settings import Settings
 from shopgraph.text.features import FEATURES, open_text_features
+from shopgraph.text.training import GRAPH_VERSION, FusedReader
 from shopgraph.wiring_training import Encoded
 
 from .embed.test_inductive import frozen
@@ -24,6 +25,8 @@ TEXTS = {
     "cuts": {"count": 2, "spacing_weeks": 2, "supervision_weeks": 2},
     "loop": {"epochs": 12, "patience": 12},
 }
+TUNED = {"tuning": {"steps": 4, "batch_pairs": 8}, "judged_pairs": 20, "judged_texts": 50}
+WRITTEN = "Trail runner. shoes. P. Runner. SPORT > FOOTWEAR. colour red. size 43. Light, and for muddy ground."
 WORDS = {"books": "paperback novel", "shoes": "running shoes"}
 CODES = [f"Maker {number}" for number in range(20)]
 NEW = "s:new"
@@ -99,8 +102,7 @@ def test_a_new_product_has_the_vector_of_the_whole_forward_pass_over_its_text(sh
     later = training.snapshot(training.export(before))
     row = later.ids("Product").index(NEW)
     corpus = read_corpus(later, CorpusConfig())
-    written = "Trail runner. shoes. P. Runner. SPORT > FOOTWEAR. colour red. size 43. Light, and for muddy ground."
-    assert corpus.texts[corpus.text_of[row]] == written
+    assert corpus.texts[corpus.text_of[row]] == WRITTEN
     folder = training.registry.path(version)
     artefact = open_artefact(folder)
     text = open_text_features(folder, tmp_path / "never seen", "cpu")(corpus.texts)[corpus.text_of]
@@ -114,6 +116,32 @@ def test_a_new_product_has_the_vector_of_the_whole_forward_pass_over_its_text(sh
     assert any("similar_graph" in item.sources for item in like.items)
     items = shop.recommender.recommend("u_01", 26, exclude_owned=True).items
     assert NEW in [item.id for item in items if "graph_neighbours" in item.sources]
+
+
+def test_a_new_product_has_a_fused_vector_with_its_inductive_one_as_input(shop: WordyShop, tmp_path: Path) -> None:
+    training = shop.training
+    graph = learned(shop, tmp_path, {**TEXTS, "loop": {"epochs": 2}})
+    text = training.train_text(shop.snapshot_id, tmp_path / "text", TUNED, graph_version=graph)
+    training.publish({"graph": graph, "text": text}, shop.snapshot_id)
+    assert training.registry.get(text).metrics[GRAPH_VERSION] == graph
+
+    shop.add_with_words()
+    assert training.encode_new().products == 1
+    reader, found = FusedReader(training.registry.path(text)), shop.node(NEW, "text")
+    inductive = np.array([shop.node(NEW)["graph_blue"]], np.float32)
+    fused, bare = reader.encode([WRITTEN], inductive)[0], reader.encode([WRITTEN])[0]
+    assert np.allclose(found["text_blue"], fused, atol=1e-5)
+    assert not np.allclose(fused, bare, atol=1e-3)
+    stored = training.registry.vectors(text, "Product")
+    nearest = stored.ids[int((stored.matrix @ fused).argmax())]
+    assert found["text_blue_top"].split("\n")[0] == nearest
+    assert any("similar_text" in item.sources for item in shop.recommender.similar(NEW, 12).items)
+
+    # the vectors of another graph version are of another space: the text is read with what stands in for one
+    (tmp_path / "again").mkdir()
+    training.publish({"graph": learned(shop, tmp_path / "again", {**TEXTS, "loop": {"epochs": 1}})}, shop.snapshot_id)
+    assert training.encode_new().products == 1
+    assert np.allclose(shop.node(NEW, "text")["text_blue"], bare, atol=1e-5)
 
 
 def test_words_alone_tell_where_a_new_product_belongs(shop: WordyShop, tmp_path: Path) -> None:

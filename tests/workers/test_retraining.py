@@ -37,7 +37,7 @@ from shopgraph_workers.run_state import RunFolder, RunState
 Found = TypeVar("Found")
 
 LEASE_SECONDS = 2.0
-SMALL = {"judged_pairs": 20, "judged_texts": 50, "contrastive": {"steps": 4, "batch_pairs": 16}}
+SMALL = {"judged_pairs": 20, "judged_texts": 50, "tuning": {"steps": 4, "batch_pairs": 16}}
 TEXT_ONLY = RetrainRequest(families=["text"], config={"text": SMALL})
 
 
@@ -231,9 +231,7 @@ def change(shop: Graph, text: str) -> None:
 def test_stopped_workers_hand_the_step_back_and_leave_nothing_behind(
     settings: Settings, shop: Graph, jobs: Jobs, runs: RunLog, tmp_path: Path
 ) -> None:
-    slow = RetrainRequest(
-        families=["text"], config={"text": {**SMALL, "contrastive": {"steps": 30, "batch_pairs": 16}}}
-    )
+    slow = RetrainRequest(families=["text"], config={"text": {**SMALL, "tuning": {"steps": 30, "batch_pairs": 16}}})
     with working(settings, tmp_path / "first.log") as supervisor:
         run_id = jobs.retrain(slow)
         until(lambda: (run := runs.get(run_id)) and run.step == "text: fine-tune" and run.done)

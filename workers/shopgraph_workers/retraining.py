@@ -33,14 +33,6 @@ def train_graph(training: Training, request: RetrainRequest, state: RunState, wo
     return {"version": version}
 
 
-def train_text(training: Training, request: RetrainRequest, state: RunState, work: Path, progress: Progress) -> dict:
-    if "text" not in request.families:
-        return {}
-    config = request.config.get("text", {})
-    snapshot_id = state.output("retrain.export", "snapshot")
-    return {"version": training.train_text(snapshot_id, work / "text", config, progress)}
-
-
 def evaluate(training: Training, request: RetrainRequest, state: RunState, work: Path, progress: Progress) -> dict:
     """Judge the candidate on the held-out weeks; a worse one ends the run here, unless it is forced."""
     version = state.output("retrain.train_graph", "version")
@@ -62,6 +54,15 @@ def refit(training: Training, request: RetrainRequest, state: RunState, work: Pa
     return {"version": training.refit_graph(version, snapshot_id, work / "graph-refit", progress)}
 
 
+def train_text(training: Training, request: RetrainRequest, state: RunState, work: Path, progress: Progress) -> dict:
+    """Text comes after the graph, whose vectors are its input: those just trained, or those that serve."""
+    if "text" not in request.families:
+        return {}
+    config = request.config.get("text", {})
+    snapshot_id, graph = state.output("retrain.export", "snapshot"), state.output("retrain.refit", "version")
+    return {"version": training.train_text(snapshot_id, work / "text", config, progress, graph)}
+
+
 def publish(training: Training, request: RetrainRequest, state: RunState, work: Path, progress: Progress) -> dict:
     """Derive what serving reads, then switch the release."""
     snapshot_id = state.output("retrain.export", "snapshot")
@@ -74,9 +75,9 @@ def publish(training: Training, request: RetrainRequest, state: RunState, work: 
 STEPS: dict[str, Step] = {
     "retrain.export": export,
     "retrain.train_graph": train_graph,
-    "retrain.train_text": train_text,
     "retrain.evaluate": evaluate,
     "retrain.refit": refit,
+    "retrain.train_text": train_text,
     "retrain.publish": publish,
 }
 

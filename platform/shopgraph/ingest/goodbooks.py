@@ -153,7 +153,8 @@ def _attributes(folder: Path, books: Sheet, shelves: pd.DataFrame) -> pa.Table:
 def _categories(ids: pd.Series, shelves: pd.DataFrame) -> tuple[pa.Table, pa.Table, pa.Table]:
     genre = shelves[shelves["shelf"].isin(GENRES)].groupby("book")["shelf"].first()
     genre = genre.combine_first(shelves[shelves["shelf"] == "fiction"].set_index("book")["shelf"])
-    named = (PATH_SEPARATOR + ids.map(genre).str.replace("-", " ").str.capitalize()).fillna("")
+    known = ids.map(genre).astype("string")  # all missing, they would be numbers
+    named = (PATH_SEPARATOR + known.str.replace("-", " ").str.capitalize()).fillna("").astype(object)
     paths = "Books" + named
     nodes, tree = category_nodes(sorted(paths.unique()))
     return nodes, tree, table("IN_CATEGORY", {"start": _keys(ids), "end": paths})
