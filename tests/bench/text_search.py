@@ -1,0 +1,66 @@
+"""Who finds what by a query: full-text search of a real Neo4j, the packaged model, and ours."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import neo4j
+import numpy as np
+import scipy.sparse as sp
+
+from shopgraph.query_encoder import QueryEncoder
+from shopgraph.services.neo4j_server import Neo4jServer
+from shopgraph.settings import load_settings
+from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder
+from shopgraph.text.encoding import encode_texts
+from shopgraph.text.retrieval import graded_ndcg
+
+TIMEOUT_S = 60
+FOUND = 1000
+
+
+def mean_ndcg(scores: np.ndarray, gains: sp.csr_array, judged: np.ndarray) -> float:
+    """NDCG@10 over the judged products, mean of the queries."""
+    return float(graded_ndcg(scores[:, judged], gains[:, judged].toarray()).mean())
+
+
+def untouched_scores(queries: Sequence[str], products: np.ndarray) -> np.ndarray:
+    """(queries, products), by the packaged model as it comes."""
+    model = open_encoder(backbone_path(DEFAULT), "cpu", 64)
+    return encode_texts(model, list(queries)).matrix @ products.T
+
+
+def served_scores(queries: Sequence[str], folder: Path, products: np.ndarray) -> np.ndarray:
+    """(queries, products), queries encoded as serving does, in 8 bits and without torch."""
+    return QueryEncoder(folder)(list(queries)) @ products.T
+
+
+def full_text_scores(queries: Sequence[str], texts: Sequence[str]) -> np.ndarray:
+    """(queries, texts): the scores that a full-text index of Neo4j gives, 0 for what it does not find."""
+    scores = np.zeros((len(queries), len(texts)), np.float32)
+    with TemporaryDirectory() as home:
+        server = Neo4jServer(load_settings(home=Path(home), neo4j_heap_mib=512, neo4j_page_cache_mib=64))
+        server.start()
+        try:
+            with neo4j.GraphDatabase.driver(server.uri(), auth=("neo4j", server.password())) as driver:
+                rows = [{"row": row, "text": text} for row, text in enumerate(texts)]
+                driver.execute_query("UNWIND $rows AS r CREATE (:Text {row: r.row, text: r.text})", rows=rows)
+                driver.execute_query("CREATE FULLTEXT INDEX texts FOR (t:Text) ON EACH [t.text]")
+                driver.execute_query("CALL db.awaitIndexes($seconds)", seconds=TIMEOUT_S)
+                for number, query in enumerate(queries):
+                    answer, _, _ = driver.execute_query(
+                        "CALL db.index.fulltext.queryNodes('texts', $query, {limit: $found}) YIELD node, score "
+                        "RETURN node.row AS row, score",
+                        query=" ".join(re.findall(r"\w+", query)),
+                        found=FOUND,
+                    )
+                    for record in answer:
+                        scores[number, record["row"]] = record["score"]
+        finally:
+            server.stop()
+            shutil.rmtree(home, ignore_errors=True)
+    return scores
