@@ -36,7 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "early_fusion": {"fusion": {"kind": "early"}},
     "late_fusion": {"fusion": {"kind": "late"}},
     "pretrained": {"pretraining": {"steps": 60}},
-    "adversarial": {"tuning": {"adversarial": {"name": "fgm"}}},
+    "adversarial": {"tuning": {"adversarial": {"name": "fgsm"}}},
     "lora": {"tuning": {"lora": {"rank": 16}}},
 }
 """What each row of the tables changes in the default configuration."""

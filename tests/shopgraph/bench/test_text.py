@@ -14,12 +14,14 @@ import pytest
 import scipy.sparse as sp
 import text_books
 import text_chinese
-from text_model import ndcg, profiles, without_newcomers
+from text_model import VARIANTS, ndcg, profiles, without_newcomers
 from text_search import full_text_scores, mean_ndcg
 
 from shopgraph.dataset.purchases import Purchases
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
+from shopgraph.text.training import TextConfig
+from shopgraph.wiring_training import configured
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -43,6 +45,11 @@ def shop() -> Snapshot:
         {"PURCHASED": pa.Table.from_pylist(lines, schema=RELATION_TABLES["PURCHASED"])},
         START + timedelta(days=30),
     )
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_a_configuration_of_its_own(name: str):
+    assert configured(TextConfig(), VARIANTS[name]) != TextConfig() or name == "late_fusion"
 
 
 def test_newcomers_have_no_purchases_left_and_are_what_is_asked_for():
