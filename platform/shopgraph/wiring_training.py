@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from shopgraph.derivation import derive
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.gate import GateConfig, Verdict, judge
 from shopgraph.graph.connection import Graph
+from shopgraph.learning.overrides import configured
 from shopgraph.newcomers import (
     ARTEFACT_FILE,
     Newcomers,
@@ -32,19 +32,14 @@ from shopgraph.registry import Registry, Vectors
 from shopgraph.schema import FAMILIES
 from shopgraph.settings import Settings, utc_now
 from shopgraph.tracking import Progress, RunLog, silent
+from shopgraph.wiring_readers import encoding_of, fused_of, reading_of
 from shopgraph.wiring_serving import open_graph
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-    from shopgraph.embed.artefact import EncodingArtefact
     from shopgraph.embed.config import GraphEmbeddingConfig
     from shopgraph.learning.tracker import Tracker
     from shopgraph.learning.trained import TrainedEmbedding
-    from shopgraph.text.features import TextFeatures
-    from shopgraph.text.training import FusedReader, GraphVectors
-
-Config = TypeVar("Config", bound="DataclassInstance")
+    from shopgraph.text.training import GraphVectors
 
 HELD_OUT_VERSION = "held_out_version"
 """On the card of a refitted version: the version whose figures its card shows."""
@@ -169,7 +164,8 @@ class Training:
         Args:
             graph_version: whose vectors it is fused with; by default the version that serves, if one does.
         """
-        from shopgraph.text.training import TextConfig, train_text_embedding
+        from shopgraph.text.config import TextConfig
+        from shopgraph.text.training import train_text_embedding
 
         version = graph_version or self._serving_graph()
         graph = self._graph_vectors(version) if version is not None else None
@@ -184,7 +180,7 @@ class Training:
 
         vectors, products = self._vectors(version), None
         if (self.registry.path(version) / ARTEFACT_FILE).exists():
-            artefact, _ = _encoding(self.registry.folder, version)
+            artefact, _ = encoding_of(self.registry.folder, version)
             products = encode_unbought(artefact)
         return GraphVectors(version, products or vectors["Product"], vectors["User"])
 
@@ -262,7 +258,7 @@ class Training:
 
         self._device()
         # opened at a release's first look, when nothing may be new yet: who comes next waits for nothing
-        artefact, stored = _encoding(self.registry.folder, found.served.version)
+        artefact, stored = encoding_of(self.registry.folder, found.served.version)
         vectors = NewVectors()
         if found.products or found.users:
             text = self._newcomer_texts(found, artefact.text_width) if artefact.text_width else None
@@ -277,7 +273,7 @@ class Training:
             return vectors
         from shopgraph.text.training import GRAPH_VERSION
 
-        reader, stored = _fused(self.registry.folder, found.texts.version)
+        reader, stored = fused_of(self.registry.folder, found.texts.version)
         fused_with = self.registry.get(found.texts.version).metrics.get(GRAPH_VERSION)
         graph = vectors.products.matrix if fused_with == found.served.version else None
         words = [product.words for product in found.products]
@@ -289,14 +285,14 @@ class Training:
         """(new products, columns): their texts as the version that serves has read all others."""
         if not found.products:
             return np.empty((0, columns), np.float32)
-        reader = _reading(self.registry.folder, found.served.version, self.settings.text_vectors)
+        reader = reading_of(self.registry.folder, found.served.version, self.settings.text_vectors)
         return reader.of([product.words for product in found.products], brand_names(self.graph))
 
     def _newcomers(self, version_id: str) -> Callable[[list[str]], np.ndarray]:
         """Text vectors of products that came after the export; the graph is read again only where there are any."""
 
         def encode(ids: list[str]) -> np.ndarray:
-            from shopgraph.text.training import newcomer_encoder
+            from shopgraph.text.reader import newcomer_encoder
 
             snapshot = self.snapshot(self.export())
             return newcomer_encoder(self.registry.path(version_id), snapshot, self._device())(ids)
@@ -326,50 +322,3 @@ def build_training(settings: Settings) -> Training:
     """Open what training takes; close it in the process that opened it."""
     graph = open_graph(settings)
     return Training(settings, graph, RunLog(graph), Registry(settings.models))
-
-
-@lru_cache(maxsize=1)
-def _encoding(models: Path, version: str) -> tuple[EncodingArtefact, Vectors]:
-    """A version's artefact and its products' vectors; kept, since newcomers come all day and one version serves it."""
-    from shopgraph.embed.artefact import open_artefact
-
-    registry = Registry(models)
-    return open_artefact(registry.path(version)), registry.vectors(version, "Product")
-
-
-@lru_cache(maxsize=1)
-def _fused(models: Path, version: str) -> tuple[FusedReader, Vectors]:
-    """What a text version reads products with, and its products' vectors; kept as the others are."""
-    from shopgraph.text.training import FusedReader
-
-    registry = Registry(models)
-    return FusedReader(registry.path(version)), registry.vectors(version, "Product")
-
-
-@lru_cache(maxsize=1)
-def _reading(models: Path, version: str, kept: Path) -> TextFeatures:
-    """What a version reads texts with; kept, since its language model takes seconds to open."""
-    from shopgraph.text.features import open_text_features
-
-    return open_text_features(Registry(models).path(version), kept, "cpu")
-
-
-def configured(config: Config, overrides: Mapping[str, Any]) -> Config:
-    """A learner's config with some of its fields set otherwise; a part of it that is a config takes a mapping.
-
-    Raises:
-        ConfigurationError: a field that it does not have.
-    """
-    known = {field.name: getattr(config, field.name) for field in fields(config)}
-    unknown = sorted(overrides.keys() - known.keys())
-    if unknown:
-        has = ", ".join(known)
-        raise ConfigurationError(f"{type(config).__name__} has no {', '.join(unknown)}: it has {has}")
-    return replace(config, **{name: _like(known[name], value) for name, value in overrides.items()})
-
-
-def _like(present: Any, value: Any) -> Any:
-    """JSON knows neither configs nor tuples: what it brings takes the shape of what stands there."""
-    if is_dataclass(present) and not isinstance(present, type) and isinstance(value, Mapping):
-        return configured(present, value)
-    return tuple(value) if isinstance(present, tuple) else value

@@ -34,6 +34,7 @@ from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.message_graph import catalogue_matrix
 from shopgraph.embed.training import train_graph_embedding
 from shopgraph.evaluation import Figures, Scorer, Setting, evaluate, figures
+from shopgraph.learning.overrides import configured
 from shopgraph.learning.trained import TrainedEmbedding
 from shopgraph.ranking.candidates import CandidateConfig, Candidates, find_candidates_of
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
@@ -41,7 +42,6 @@ from shopgraph.ranking.facets import Facet, facets_of
 from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
 from shopgraph.ranking.past import Lines
-from shopgraph.wiring_training import configured
 
 CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())
 FUSED_ENCODERS: dict[str, int] = CHOSEN["fused_encoders"]

@@ -28,12 +28,12 @@ from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.message_graph import catalogue_matrix
 from shopgraph.embed.training import train_graph_embedding
 from shopgraph.evaluation import Scorer, Setting, paired_bootstrap
+from shopgraph.learning.overrides import configured
 from shopgraph.ranking.candidates import CandidateConfig, find_candidates
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.facets import facets_of
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
 from shopgraph.ranking.past import Lines
-from shopgraph.wiring_training import configured
 
 DATA = ROOT.parent / "shared" / "data" / "amazon-beauty"
 FOLDER = OUTPUT / "beauty"

@@ -18,7 +18,7 @@ from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.message_graph import catalogue_matrix
 from shopgraph.embed.training import train_graph_embedding
 from shopgraph.evaluation import Scorer
-from shopgraph.wiring_training import configured
+from shopgraph.learning.overrides import configured
 
 SEED = 7
 BINARY = {"power": 0.0}

@@ -21,10 +21,10 @@ from shopgraph.embed.message_graph import catalogue_matrix
 from shopgraph.embed.training import train_graph_embedding
 from shopgraph.errors import InputError
 from shopgraph.evaluation import Setting, evaluate
+from shopgraph.learning.overrides import configured
 from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.examples import Examples, SampleConfig
 from shopgraph.ranking.lambdamart import LambdaMartConfig, train
-from shopgraph.wiring_training import configured
 
 WINDOW = "validation"
 ENCODER_SETTING = "novel"

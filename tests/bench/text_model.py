@@ -23,12 +23,13 @@ from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.inductive import encode_unbought
 from shopgraph.embed.training import train_graph_embedding
 from shopgraph.evaluation import Scorer, Setting, evaluate
+from shopgraph.learning.overrides import configured
 from shopgraph.learning.trained import TrainedEmbedding
 from shopgraph.text.alignment import fit_alignment
 from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder
+from shopgraph.text.config import TextConfig
 from shopgraph.text.encoding import encode_texts
-from shopgraph.text.training import QUERY, GraphVectors, TextConfig, train_text_embedding
-from shopgraph.wiring_training import configured
+from shopgraph.text.training import QUERY, GraphVectors, train_text_embedding
 
 SEED = 7
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -24,7 +24,8 @@ from shopgraph.registry import Registry, Vectors
 from shopgraph.schema import FAMILIES
 from shopgraph.settings import Settings, utc_now
 from shopgraph.tracking import RunLog
-from shopgraph.wiring_training import Encoded, Training, _encoding
+from shopgraph.wiring_readers import encoding_of
+from shopgraph.wiring_training import Encoded, Training
 
 TASTES = ("books", "shoes")
 USERS, PRODUCTS = 24, 24
@@ -137,7 +138,7 @@ def shop(graph: Graph, settings: Settings, tmp_path: Path) -> Shop:
 def version(shop: Shop, tmp_path: Path) -> str:
     from shopgraph.embed.config import GraphEmbeddingConfig
     from shopgraph.embed.training import train_graph_embedding
-    from shopgraph.wiring_training import configured
+    from shopgraph.learning.overrides import configured
 
     config = configured(GraphEmbeddingConfig(), CONFIG)
     snapshot = shop.training.snapshot(shop.snapshot_id)
@@ -201,7 +202,7 @@ def test_a_release_that_took_over_meanwhile_gets_nothing_of_the_old_one(shop: Sh
     shop.buy("u_late", ["s:p00", "s:p02", "s:p04"])
     found = find_newcomers(shop.graph, shop.training.registry)
     assert found is not None
-    vectors = encode_newcomers(*_encoding(shop.training.registry.folder, version), found)
+    vectors = encode_newcomers(*encoding_of(shop.training.registry.folder, version), found)
     other = shop.without_artefact()
     second = shop.publish(other)
     assert not write_newcomers(shop.graph, found, vectors)

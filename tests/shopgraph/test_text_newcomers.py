@@ -14,7 +14,8 @@ from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.settings import Settings
 from shopgraph.text.features import FEATURES, open_text_features
-from shopgraph.text.training import GRAPH_VERSION, FusedReader
+from shopgraph.text.reader import FusedReader
+from shopgraph.text.training import GRAPH_VERSION
 from shopgraph.wiring_training import Encoded
 
 from .embed.test_inductive import frozen

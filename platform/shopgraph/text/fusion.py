@@ -161,7 +161,7 @@ class TextAndGraph(InputModule):
         return features
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("kept whole by save_fused")
+        raise InputError("a fused model is kept whole: call save_fused")
 
 
 class GatedFusion(Module):
@@ -192,7 +192,7 @@ class GatedFusion(Module):
         return self.text.out_features
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("kept whole by save_fused")
+        raise InputError("a fused model is kept whole: call save_fused")
 
 
 def fuse(

@@ -6,83 +6,48 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from shopgraph.dataset.copurchase import CopurchaseConfig, Copurchases, read_copurchases
-from shopgraph.dataset.corpus import Corpus, CorpusConfig, ProductWords, product_texts, read_corpus
+from shopgraph.dataset.copurchase import Copurchases, read_copurchases
+from shopgraph.dataset.corpus import Corpus, read_corpus
 from shopgraph.dataset.purchases import Purchases
-from shopgraph.dataset.searches import SearchPairs, SearchPairsConfig, read_search_pairs
+from shopgraph.dataset.searches import SearchPairs, read_search_pairs
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.dataset.statements import read_statements
 from shopgraph.errors import InputError
 from shopgraph.learning.trained import EpochRecord, TrainedEmbedding
 from shopgraph.query_encoder import FOLDER as QUERY
-from shopgraph.registry import CARD, Vectors
-from shopgraph.schema import FAMILIES
+from shopgraph.registry import Vectors
 from shopgraph.text.alignment import Alignment, fit_alignment
-from shopgraph.text.backbone import DEFAULT, open_backbone
+from shopgraph.text.backbone import open_backbone
 from shopgraph.text.catalogue import encode_catalogue, nodes_of
 from shopgraph.text.characters import add_characters
-from shopgraph.text.encoding import encode_texts
-from shopgraph.text.examples import ExamplesConfig, Nodes, make_examples, representatives, text_inputs
+from shopgraph.text.config import FAMILY, TextConfig
+from shopgraph.text.encoding import Encoded, encode_texts
+from shopgraph.text.examples import Nodes, make_examples, representatives, text_inputs
 from shopgraph.text.export import export_error, export_queries
 from shopgraph.text.fusion import ABSENT, FusionConfig, aligned_width, fuse, open_fused, save_fused, with_nodes
-from shopgraph.text.pretraining import PretrainingConfig, pretrain
-from shopgraph.text.retrieval import pair_loss, pair_recall
-from shopgraph.text.tuning import STEP, TuningConfig, batches, tune
+from shopgraph.text.judge import Judge
+from shopgraph.text.pretraining import pretrain
+from shopgraph.text.reader import MODEL
+from shopgraph.text.retrieval import pair_recall
+from shopgraph.text.tuning import STEP, tune
 from shopgraph.tracking import Progress, silent
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-FAMILY = "text"
-MODEL, TUNING, ADAPTERS = "model", "tuning.json", "adapters"
+TUNING, ADAPTERS = "tuning.json", "adapters"
 GRAPH_VERSION = "graph_version"
 """On the card of a text version: the version whose graph vectors it was fused with."""
-JUDGED_BATCHES = 8
-
-
-@dataclass(frozen=True)
-class TextConfig:
-    """How texts are learned."""
-
-    backbone: str = DEFAULT
-    """A name that `open_backbone` knows, or a folder."""
-    backbone_options: Mapping[str, Any] = field(default_factory=dict)
-    """Sizes of a backbone that is built untrained, by transformers' names for them."""
-    characters: int = 5
-    """Texts that must hold a character which the tokenizer does not know, for it to become a token; with 0 none does.
-    Where some do, no layer is frozen: they have to be learned."""
-    max_tokens: int = 64
-    """Tokens of a text that are read; product texts without descriptions have 20 to 40."""
-    dimension: int = FAMILIES[FAMILY].dimension
-    """Width of the published vectors."""
-    batch_texts: int = 64
-    """Texts encoded at once."""
-    exported: bool = True
-    """Whether the text side is kept for serving without torch, too: some seconds."""
-    judged_pairs: int = 500
-    """Held-out pairs that judge the model before and after fine-tuning."""
-    judged_texts: int = 2000
-    """Texts they are searched among before and after; all would take as long as the catalogue."""
-    aligned_texts: int = 5000
-    """Most bought texts that the projection starts from, see `fit_alignment`."""
-    corpus: CorpusConfig = field(default_factory=CorpusConfig)
-    copurchase: CopurchaseConfig = field(default_factory=CopurchaseConfig)
-    searches: SearchPairsConfig = field(default_factory=SearchPairsConfig)
-    examples: ExamplesConfig = field(default_factory=ExamplesConfig)
-    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
-    fusion: FusionConfig = field(default_factory=FusionConfig)
-    tuning: TuningConfig = field(default_factory=TuningConfig)
 
 
 @dataclass(frozen=True)
@@ -149,7 +114,7 @@ def train_text_embedding(
     shop = _Shop(snapshot, config, graph, searches)
     progress("text: corpus", 1, 1, f"{len(shop.corpus.texts)} texts, {len(shop.copurchases.train)} pairs")
     work = folder / _key(snapshot, config, graph, seed, searches)
-    judge = Judge(shop, config, seed)
+    judge = Judge(shop.copurchases, len(shop.corpus.texts), config, seed)
     model, tuned = _tuned(shop, judge, config, device, seed, work, progress)
     if graph is not None:
         with_nodes(model, graph.matrix())
@@ -157,20 +122,7 @@ def train_text_embedding(
     encoded = encode_catalogue(
         model, corpus.texts, corpus.text_of, shop.nodes.products, config.batch_texts, work / "encoded", progress
     )
-    vectors = encoded.matrix
-    metrics: dict[str, Any] = dict(tuned.metrics)
-    if len(judge.pairs):
-        metrics["retrieval.all_recall@20"] = pair_recall(vectors[shop.representatives], judge.pairs)
-    metrics |= {
-        "corpus.texts": len(corpus.texts),
-        "corpus.pairs": len(shop.copurchases.train),
-        "corpus.held_out_pairs": len(shop.copurchases.holdout),
-        "corpus.searches": len(shop.searches.train),
-        "tuning.steps": len(tuned.curve),
-        "encoding.texts_per_second": encoded.texts_per_second,
-    }
-    if graph is not None:
-        metrics[GRAPH_VERSION] = graph.version
+    vectors, metrics = encoded.matrix, _figures(shop, judge, tuned, encoded)
     files = {name: work / name for name in (MODEL, QUERY, ADAPTERS) if (work / name).exists()}
     return TrainedEmbedding(
         family=FAMILY,
@@ -185,6 +137,23 @@ def train_text_embedding(
         seeds=(seed,),
         device=str(device),
     )
+
+
+def _figures(shop: _Shop, judge: Judge, tuned: _Tuned, encoded: Encoded) -> dict[str, Any]:
+    metrics: dict[str, Any] = dict(tuned.metrics)
+    if len(judge.pairs):
+        metrics["retrieval.all_recall@20"] = pair_recall(encoded.matrix[shop.representatives], judge.pairs)
+    metrics |= {
+        "corpus.texts": len(shop.corpus.texts),
+        "corpus.pairs": len(shop.copurchases.train),
+        "corpus.held_out_pairs": len(shop.copurchases.holdout),
+        "corpus.searches": len(shop.searches.train),
+        "tuning.steps": len(tuned.curve),
+        "encoding.texts_per_second": encoded.texts_per_second,
+    }
+    if shop.graph is not None:
+        metrics[GRAPH_VERSION] = shop.graph.version
+    return metrics
 
 
 class _Shop:
@@ -220,41 +189,6 @@ class _Shop:
 
 def _no_nodes(snapshot: Snapshot) -> Nodes:
     return Nodes(*(np.full(snapshot.nodes[label].num_rows, ABSENT) for label in ("Product", "User")))
-
-
-class Judge:
-    """Loss and recall of held-out pairs among a fixed sample of the texts, which holds both ends of each.
-
-    Attributes:
-        pairs: (judged, 2), int64 rows of the texts
-        rows: (sampled,), int64 rows of the texts to encode, ascending
-    """
-
-    def __init__(self, shop: _Shop, config: TextConfig, seed: int) -> None:
-        holdout, texts = shop.copurchases.holdout, len(shop.corpus.texts)
-        random = np.random.default_rng(seed)
-        self.pairs = holdout[np.sort(random.permutation(len(holdout))[: config.judged_pairs])]
-        others = np.random.default_rng(seed).permutation(texts)[: config.judged_texts]
-        self.rows = np.unique(np.concatenate([self.pairs.ravel(), others]))
-        self._links = shop.copurchases.links
-        self._config = config.tuning
-        self._seed = seed
-
-    def figures(self, encoded: np.ndarray) -> dict[str, float]:
-        """Figures of the sampled texts as a model encodes them; none without pairs.
-
-        Shapes:
-            encoded: (sampled, width), unit length
-        """
-        if not len(self.pairs):
-            return {}
-        found = {"retrieval.recall@20": pair_recall(encoded, np.searchsorted(self.rows, self.pairs))}
-        drawn = list(islice(batches(self.pairs, self._links, self._config.batch_pairs, self._seed), JUDGED_BATCHES))
-        if drawn:
-            sides = [np.searchsorted(self.rows, self.pairs[numbers]).T for numbers in drawn]
-            losses = [pair_loss(encoded[left], encoded[right], self._config.scale) for left, right in sides]
-            found["tuning.loss"] = float(np.average(losses, weights=[len(left) for left, _ in sides]))
-        return found
 
 
 @dataclass(frozen=True)
@@ -335,79 +269,6 @@ def _fusion(shop: _Shop, config: TextConfig) -> tuple[FusionConfig, int]:
     if shop.graph is None:
         return replace(config.fusion, kind="none"), 0
     return config.fusion, shop.graph.products.matrix.shape[1]
-
-
-class FusedReader:
-    """A kept text version that reads products which came after its snapshot.
-
-    Args:
-        version_folder: the registry's folder of a text version.
-
-    Raises:
-        InputError: the folder is not that of a text version.
-    """
-
-    def __init__(self, version_folder: Path, device: str | torch.device = "cpu") -> None:
-        self._model = open_fused(version_folder / MODEL, device)
-        stated = json.loads((version_folder / CARD).read_text())["config"]["corpus"]
-        self._corpus = CorpusConfig(**stated)
-
-    def of(
-        self, products: Sequence[ProductWords], brands: Iterable[str | None], graph: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Vectors of products by what their texts are made of; for the rest see `encode`.
-
-        Args:
-            brands: names of all brands of the catalogue.
-        """
-        return self.encode(product_texts(products, brands, self._corpus), graph)
-
-    def encode(self, texts: Sequence[str], graph: np.ndarray | None = None) -> np.ndarray:
-        """Vectors of products by their texts.
-
-        Args:
-            graph: vectors of the version's own graph version, e.g. inductive ones; None where products have none yet.
-
-        Shapes:
-            graph: (texts, graph width)
-            returns: (texts, dimension), float32, unit length
-
-        Raises:
-            InputError: the graph vectors are of another width, or not all numbers.
-        """
-        nodes = np.full(len(texts), ABSENT)
-        if graph is not None:
-            with_nodes(self._model, graph)
-            nodes = np.arange(len(texts))
-        row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        text_of = np.array([row_of[text] for text in texts], np.int64)
-        return encode_catalogue(self._model, list(row_of), text_of, nodes).matrix
-
-
-def newcomer_encoder(
-    version_folder: Path, snapshot: Snapshot, device: str | torch.device = "cpu"
-) -> Callable[[list[str]], np.ndarray]:
-    """What a publish calls for the products that came after a version's snapshot; they have no graph vectors yet.
-
-    Args:
-        version_folder: the registry's folder of a text version.
-        snapshot: a later one, which holds the newcomers.
-
-    Returns:
-        a function from product ids to (ids, dimension), float32, unit length; it raises InputError for an id that the
-        snapshot does not hold.
-    """
-    config = json.loads((version_folder / CARD).read_text())["config"]["corpus"]
-    corpus = read_corpus(snapshot, CorpusConfig(**config))
-    text_of = dict(zip(corpus.products, corpus.text_of.tolist(), strict=True))
-
-    def encode(ids: list[str]) -> np.ndarray:
-        missing = next((product for product in ids if product not in text_of), None)
-        if missing is not None:
-            raise InputError(f"product {missing!r} is not in snapshot {snapshot.id}: export a newer one")
-        return FusedReader(version_folder, device).encode([corpus.texts[text_of[product]] for product in ids])
-
-    return encode
 
 
 def _key(

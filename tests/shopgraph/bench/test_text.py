@@ -19,9 +19,9 @@ from text_search import full_text_scores, mean_ndcg
 
 from shopgraph.dataset.purchases import Purchases
 from shopgraph.dataset.snapshot import Snapshot, assemble
+from shopgraph.learning.overrides import configured
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
-from shopgraph.text.training import TextConfig
-from shopgraph.wiring_training import configured
+from shopgraph.text.config import TextConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

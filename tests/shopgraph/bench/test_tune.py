@@ -19,8 +19,8 @@ from shopgraph.collaborative.peers import PEERS, fit_peer
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.embed.encoders import ENCODERS
 from shopgraph.errors import ConfigurationError, InputError
+from shopgraph.learning.overrides import configured
 from shopgraph.ranking.candidates import CandidateConfig
-from shopgraph.wiring_training import configured
 
 PLENTY = 1e9
 CHOSEN: dict[str, Any] = {

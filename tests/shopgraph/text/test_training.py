@@ -16,18 +16,17 @@ from shopgraph.learning.optimiser import OptimiserConfig
 from shopgraph.query_encoder import FOLDER, QueryEncoder
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
 from shopgraph.registry import Registry, Vectors
+from shopgraph.text.config import TextConfig
 from shopgraph.text.encoding import STEP as ENCODE
 from shopgraph.text.examples import ExamplesConfig
 from shopgraph.text.fusion import FusionConfig
 from shopgraph.text.lora import LoraConfig
 from shopgraph.text.pretraining import PretrainingConfig
+from shopgraph.text.reader import FusedReader, newcomer_encoder
 from shopgraph.text.training import (
     ADAPTERS,
     GRAPH_VERSION,
-    FusedReader,
     GraphVectors,
-    TextConfig,
-    newcomer_encoder,
     train_text_embedding,
 )
 from shopgraph.text.tuning import STEP as TUNE
