@@ -170,7 +170,16 @@ class Training:
         version = graph_version or self._serving_graph()
         graph = self._graph_vectors(version) if version is not None else None
         snapshot, config = self.snapshot(snapshot_id), configured(TextConfig(), overrides or {})
-        trained = train_text_embedding(snapshot, config, graph, self._device(), self.settings.seed, folder, progress)
+        trained = train_text_embedding(
+            snapshot,
+            config,
+            graph,
+            self._device(),
+            self.settings.seed,
+            folder,
+            progress,
+            kept=self.settings.text_vectors,
+        )
         return trained.save(self.registry).id
 
     def _graph_vectors(self, version: str) -> GraphVectors:

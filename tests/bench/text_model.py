@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
+from safetensors import safe_open
 
 from shopgraph.dataset.corpus import CorpusConfig, read_corpus
 from shopgraph.dataset.purchases import Purchases
@@ -26,21 +28,28 @@ from shopgraph.evaluation import Scorer, Setting, evaluate
 from shopgraph.learning.overrides import configured
 from shopgraph.learning.trained import TrainedEmbedding
 from shopgraph.text.alignment import fit_alignment
-from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder
+from shopgraph.text.backbone import DEFAULT
 from shopgraph.text.config import TextConfig
-from shopgraph.text.encoding import encode_texts
-from shopgraph.text.training import QUERY, GraphVectors, train_text_embedding
+from shopgraph.text.features import FrozenEncoder, TextFeaturesConfig
+from shopgraph.text.reader import MODEL
+from shopgraph.text.training import ADAPTERS, QUERY, GraphVectors, train_text_embedding
 
 SEED = 7
+SHARPNESS = 2.0
+"""Of the profiles where no earlier weeks can choose it: what the year's validation weeks choose most often."""
+PRODUCTS_AT_ONCE = 4096
+MOVING = {"steps": 40, "batch_pairs": 32}
+"""Of a backbone that learns, too: seconds a step."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "text_only": {"fusion": {"kind": "none"}},
     "early_fusion": {"fusion": {"kind": "early"}},
     "late_fusion": {"fusion": {"kind": "late"}},
     "pretrained": {"pretraining": {"steps": 60}},
-    "adversarial": {"tuning": {"adversarial": {"name": "fgsm"}}},
-    "lora": {"tuning": {"lora": {"rank": 16}}},
+    "full": {"tuning": {**MOVING, "frozen_layers": 0}},
+    "adversarial": {"tuning": {**MOVING, "frozen_layers": 0, "adversarial": {"name": "fgsm"}}},
+    "lora": {"tuning": {**MOVING, "lora": {"rank": 16}, "optimiser": {"learning_rate": 3e-4}}},
 }
-"""What each row of the tables changes in the default configuration."""
+"""What each row of the tables changes in the configuration of its part."""
 
 
 def told(step: str, done: int, total: int, message: str = "") -> None:
@@ -79,9 +88,14 @@ class Shop:
     @cached_property
     def untouched(self) -> np.ndarray:
         """(products, width): the packaged model's vectors of the products' texts."""
-        corpus = read_corpus(self.snapshot, CorpusConfig())
-        model = open_encoder(backbone_path(DEFAULT), "cpu", TextConfig().max_tokens)
-        return encode_texts(model, corpus.texts, progress=told).matrix[corpus.text_of]
+        corpus, config = read_corpus(self.snapshot, CorpusConfig()), TextConfig()
+        encoder = FrozenEncoder(TextFeaturesConfig(DEFAULT, config.max_tokens), self.kept, "cpu")
+        return encoder(corpus.texts, progress=told)[corpus.text_of]
+
+    @property
+    def kept(self) -> Path:
+        """Where vectors of texts are kept: those of the packaged model are read once for all variants."""
+        return self.folder / "texts"
 
     def graph_only(self) -> np.ndarray:
         """(products, dimension): the graph's vectors, projected as those of text and graph are."""
@@ -96,15 +110,33 @@ class Shop:
         work = self.folder / name
         shutil.rmtree(work, ignore_errors=True)
         vectors = self.graph if graph else None
-        return train_text_embedding(self.snapshot, config, vectors, "cpu", SEED, work, told, searches)
+        return train_text_embedding(self.snapshot, config, vectors, "cpu", SEED, work, told, searches, self.kept)
 
 
-def profiles(vectors: np.ndarray, bought: sp.csr_array, by_rarity: bool = True) -> Scorer:
-    """A user is the sum of the vectors of what they bought, each by the root of its buyers' number, or as it is."""
+def profiles(vectors: np.ndarray, bought: sp.csr_array, candidates: np.ndarray, sharpness: float) -> Scorer:
+    """A candidate's score is the sum of exp(sharpness * cosine) over what the user bought, each by 1/sqrt(its buyers).
+
+    Sharpness weighs the nearest of what a user bought against all of it; towards 0 the order is that of the summed
+    cosines (a Parzen window of the von Mises-Fisher kernel).
+
+    Shapes:
+        vectors: (products, width), unit length
+        bought: (users, products)
+        candidates: (products,), bool; others score minus infinity
+    """
     buyers = np.maximum(np.asarray(bought.sum(axis=0)).ravel(), 1)
-    weights = 1 / np.sqrt(buyers) if by_rarity else np.ones_like(buyers)
-    users = (sp.csr_array(bought @ sp.diags_array(weights)) @ vectors).astype(np.float32)
-    return lambda rows: users[rows] @ vectors.T
+    by_rarity = sp.csc_array(bought @ sp.diags_array(1 / np.sqrt(buyers)))
+    asked, sold = np.flatnonzero(candidates), np.flatnonzero(np.diff(by_rarity.indptr))
+    found = np.zeros((bought.shape[0], len(asked)), np.float32)
+    for rows in np.array_split(sold, max(1, -(-len(sold) // PRODUCTS_AT_ONCE))):
+        found += by_rarity[:, rows] @ np.exp(sharpness * vectors[rows] @ vectors[asked].T)
+
+    def score(users: np.ndarray) -> np.ndarray:
+        scores = np.full((len(users), len(vectors)), -np.inf, np.float32)
+        scores[:, asked] = found[users]
+        return scores
+
+    return score
 
 
 def ndcg(score: Scorer, setting: Setting) -> float:
@@ -113,6 +145,19 @@ def ndcg(score: Scorer, setting: Setting) -> float:
 
 def query_folder(trained: TrainedEmbedding) -> Path:
     return trained.files[QUERY]
+
+
+def share_of_adapters(trained: TrainedEmbedding) -> float:
+    """Weights of the adapters, and of what is on top of the backbone, by all of the model's."""
+    adapters = _weights(trained.files[ADAPTERS] / "adapter_model.safetensors")
+    on_top = _weights(trained.files[MODEL] / "fusion.safetensors")
+    backbone = sum(_weights(path) for path in (trained.files[MODEL] / "backbone").rglob("*.safetensors"))
+    return (adapters + on_top) / (on_top + backbone)
+
+
+def _weights(file: Path) -> int:
+    with safe_open(file, "numpy") as tensors:
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
 
 
 def without_newcomers(snapshot: Snapshot, share: float, judged_users: int) -> tuple[Snapshot, Setting]:

@@ -39,6 +39,12 @@ def served_scores(queries: Sequence[str], folder: Path, products: np.ndarray) ->
     return QueryEncoder(folder)(list(queries)) @ products.T
 
 
+def together(full_text: np.ndarray, vectors: np.ndarray, weight: float) -> np.ndarray:
+    """Full-text scores, each query's best as 1, and weight times the cosines: (queries, products)."""
+    best = np.maximum(full_text.max(axis=1, keepdims=True), 1e-12)
+    return full_text / best + weight * vectors
+
+
 def full_text_scores(queries: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     """(queries, texts): the scores that a full-text index of Neo4j gives, 0 for what it does not find."""
     scores = np.zeros((len(queries), len(texts)), np.float32)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 DEFAULT = "bert"
-NAMES = (DEFAULT, "gpt", "transformer-xl")
+UNTRAINED = ("gpt", "transformer-xl")
+NAMES = (DEFAULT, *UNTRAINED)
 _MODULES, _CONFIG = "modules.json", "config.json"
 
 
@@ -96,7 +97,7 @@ def open_backbone(
         ConfigurationError: options for a backbone that has its weights, or ones that do not go together.
         InputError: see `backbone_path` and `open_encoder`.
     """
-    if name not in NAMES or name == DEFAULT:
+    if name not in UNTRAINED:
         if options:
             raise ConfigurationError(f"backbone {name} comes with its sizes: it takes no {', '.join(sorted(options))}")
         return open_encoder(backbone_path(name), device, max_tokens)

@@ -51,11 +51,22 @@ def encode_catalogue(
         return Encoded(found.matrix[row_of.reshape(-1)], found.fresh, found.seconds)
     reading = SentenceTransformer(modules=list(model)[:2], device=str(model.device))
     found = encode_texts(reading, texts, batch_texts, folder, progress, unit=False)
+    return Encoded(join_graph(model, found.matrix, text_of, nodes), found.fresh, found.seconds)
+
+
+def join_graph(model: SentenceTransformer, read: np.ndarray, text_of: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """Vectors of products from those of their texts, as the model's network reads them; of one that is not early.
+
+    Shapes:
+        read: (texts, width), float32, of any length
+        text_of, nodes: see `encode_catalogue`
+        returns: (products, dimension), float32, unit length
+    """
     parts = [
-        _met(model, found.matrix[text_of[rows]], nodes[rows])
+        _met(model, read[text_of[rows]], nodes[rows])
         for rows in np.array_split(np.arange(len(nodes)), max(1, -(-len(nodes) // HEAD_ROWS)))
     ]
-    return Encoded(np.concatenate(parts), found.fresh, found.seconds)
+    return np.concatenate(parts)
 
 
 @torch.inference_mode()

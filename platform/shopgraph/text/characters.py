@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
+FOREIGN = 0.05
+"""Share of texts that hold unknown characters, below which none is added: for a few foreign words the whole backbone
+would have to learn."""
+
+
 def add_characters(model: SentenceTransformer, texts: Sequence[str], least: int, seed: int) -> int:
     """Make unknown characters tokens of a model, in place; training has to teach it what they mean.
 
@@ -21,7 +26,7 @@ def add_characters(model: SentenceTransformer, texts: Sequence[str], least: int,
         least: texts that must hold a character.
 
     Returns:
-        how many were added; none to a tokenizer that knows every byte.
+        how many were added; none to a tokenizer that knows every byte, or where few texts would need them.
     """
     tokenizer, network = model.tokenizer, network_of(model)
     if tokenizer.unk_token_id is None or not least:
@@ -33,6 +38,9 @@ def add_characters(model: SentenceTransformer, texts: Sequence[str], least: int,
         return 0
     read = tokenizer(common, add_special_tokens=False)["input_ids"]
     unknown = [character for character, ids in zip(common, read, strict=True) if tokenizer.unk_token_id in ids]
+    holding = sum(not set(unknown).isdisjoint(text) for text in texts)
+    if holding < FOREIGN * len(texts):
+        return 0
     if unknown:
         tokenizer.add_tokens(unknown)
         with torch.random.fork_rng():

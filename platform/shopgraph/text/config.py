@@ -28,8 +28,8 @@ class TextConfig:
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
     """Sizes of a backbone that is built untrained, by transformers' names for them."""
     characters: int = 5
-    """Texts that must hold a character which the tokenizer does not know, for it to become a token; with 0 none does.
-    Where some do, no layer is frozen: they have to be learned."""
+    """Texts that must hold a character which the tokenizer does not know, for it to become a token; with 0 none does,
+    nor where few texts hold such. Where some do, no layer is frozen: they have to be learned."""
     max_tokens: int = 64
     """Tokens of a text that are read; product texts without descriptions have 20 to 40."""
     dimension: int = FAMILIES[FAMILY].dimension

@@ -65,6 +65,11 @@ def fused_input(text: str, node: int = ABSENT) -> Input:
     return {"text": text, "node": node}
 
 
+def stated(inputs: Sequence[Any]) -> list[Input]:
+    """Inputs of a fused model, of which bare texts have no node."""
+    return [fused_input(item) if isinstance(item, str) else item for item in inputs]
+
+
 class GraphToken(nn.Module):
     """What stands for an input's graph: its vector projected, or a learned one where there is none.
 
@@ -127,13 +132,16 @@ class TextAndGraph(InputModule):
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **_: Any) -> dict[str, Any]:
         """Tokens of the texts, and their graph vectors: graph (inputs, graph width), has_graph (inputs, 1) bool."""
-        stated = [fused_input(item) if isinstance(item, str) else item for item in inputs]
-        read = self.transformer.preprocess(readable([item["text"] for item in stated]), prompt=prompt)
-        features = {name: read[name] for name in ("input_ids", "attention_mask")}
-        if self.graph_width:
-            graph, has_graph = self.named(torch.tensor([item["node"] for item in stated]))
-            features |= {"graph": graph, "has_graph": has_graph}
-        return features
+        asked = stated(inputs)
+        read = self.transformer.preprocess(readable([item["text"] for item in asked]), prompt=prompt)
+        return {**{name: read[name] for name in ("input_ids", "attention_mask")}, **self.graph_of(asked)}
+
+    def graph_of(self, inputs: Sequence[Input]) -> dict[str, torch.Tensor]:
+        """Graph vectors of inputs as `preprocess` gives them; nothing of a model that takes none."""
+        if not self.graph_width:
+            return {}
+        graph, has_graph = self.named(torch.tensor([item["node"] for item in inputs]))
+        return {"graph": graph, "has_graph": has_graph}
 
     def named(self, nodes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The graph vectors of nodes, zeros where there is none, and whether there is one.

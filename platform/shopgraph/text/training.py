@@ -25,20 +25,21 @@ from shopgraph.errors import InputError
 from shopgraph.learning.trained import EpochRecord, TrainedEmbedding
 from shopgraph.query_encoder import FOLDER as QUERY
 from shopgraph.registry import Vectors
-from shopgraph.text.alignment import Alignment, fit_alignment
+from shopgraph.text.alignment import Alignment, Searched, fit_alignment
 from shopgraph.text.backbone import open_backbone
-from shopgraph.text.catalogue import encode_catalogue, nodes_of
+from shopgraph.text.catalogue import encode_catalogue, join_graph, nodes_of
 from shopgraph.text.characters import add_characters
 from shopgraph.text.config import FAMILY, TextConfig
-from shopgraph.text.encoding import Encoded, encode_texts
-from shopgraph.text.examples import Nodes, make_examples, representatives, text_inputs
+from shopgraph.text.encoding import encode_texts
+from shopgraph.text.examples import ExamplesConfig, Nodes, make_examples, representatives, text_inputs
 from shopgraph.text.export import export_error, export_queries
 from shopgraph.text.fusion import ABSENT, FusionConfig, aligned_width, fuse, open_fused, save_fused, with_nodes
 from shopgraph.text.judge import Judge
 from shopgraph.text.pretraining import pretrain
+from shopgraph.text.read_once import Reading, reading_once
 from shopgraph.text.reader import MODEL
 from shopgraph.text.retrieval import pair_recall
-from shopgraph.text.tuning import STEP, tune
+from shopgraph.text.tuning import STEP, TuningConfig, tune
 from shopgraph.tracking import Progress, silent
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 TUNING, ADAPTERS = "tuning.json", "adapters"
+CHARACTERS = "corpus.characters"
 GRAPH_VERSION = "graph_version"
 """On the card of a text version: the version whose graph vectors it was fused with."""
 
@@ -81,29 +83,33 @@ def train_text_embedding(
     folder: Path,
     progress: Progress = silent,
     searches: SearchPairs | None = None,
+    kept: Path | None = None,
 ) -> TrainedEmbedding:
     """Pre-train where asked, fine-tune with the graph as input, encode every distinct text once, export for queries.
 
-    A killed run called again with the same arguments keeps its fine-tuned model and its encoded chunks. Without enough
-    purchases the backbone serves untouched, and `tuning.steps` is 0.
+    Where the backbone stays as it is and text meets the graph late, each text is read once, before fine-tuning. A
+    killed run called again with the same arguments keeps its fine-tuned model and its encoded chunks. Without enough
+    purchases or searches the backbone's vectors are made narrow and no more, and `tuning.steps` is 0.
 
     Args:
         graph: None where there is none: texts are read alone, whatever `config.fusion` says.
         folder: working files go to a folder of this snapshot, config and seed within it; the caller may remove it once
             the version is saved.
         searches: queries and what they led to, of a log that the graph does not hold; by default the graph's own.
+        kept: where vectors of texts are kept from run to run, those of a backbone as it came.
 
     Returns:
         vectors of `Product`, (products, config.dimension); the curve has one record a step. Metrics:
             pretraining.perplexity_before, .perplexity_after: of held-out texts
-            tuning.loss_before, .loss_after: on held-out pairs, without dropout
-            retrieval.recall@20_before, .recall@20_after: of held-out pairs among `judged_texts`, as published; before
-                is the untouched backbone
+            tuning.loss_before, .loss_start, .loss_after: on held-out pairs, without dropout; before is the untouched
+                backbone, start is where fine-tuning starts
+            retrieval.recall@20_before, .recall@20_start, .recall@20_after: of held-out pairs among `judged_texts`, as
+                published
             retrieval.all_recall@20: among all texts
             projection.kept: see `Alignment`, of where the learned projection started
             query.cosine_error: what exporting loses, see `export_error`
             corpus.texts, .pairs, .held_out_pairs, .searches, .characters: counts
-            encoding.texts_per_second: of what this run encoded
+            encoding.texts_per_second: of what this run encoded after fine-tuning
 
     Raises:
         InputError: the snapshot has no products, or the config does not fit the backbone.
@@ -115,14 +121,19 @@ def train_text_embedding(
     progress("text: corpus", 1, 1, f"{len(shop.corpus.texts)} texts, {len(shop.copurchases.train)} pairs")
     work = folder / _key(snapshot, config, graph, seed, searches)
     judge = Judge(shop.copurchases, len(shop.corpus.texts), config, seed)
-    model, tuned = _tuned(shop, judge, config, device, seed, work, progress)
+    reading = Reading(config, kept, device, seed, work.with_name(f"{work.name}-read"), progress)
+    model, tuned, read = _tuned(shop, judge, config, reading, device, seed, work, progress)
     if graph is not None:
         with_nodes(model, graph.matrix())
-    corpus = shop.corpus
-    encoded = encode_catalogue(
-        model, corpus.texts, corpus.text_of, shop.nodes.products, config.batch_texts, work / "encoded", progress
-    )
-    vectors, metrics = encoded.matrix, _figures(shop, judge, tuned, encoded)
+    corpus, nodes, metrics = shop.corpus, shop.nodes.products, dict(tuned.metrics)
+    if read is not None:
+        vectors = join_graph(model, read[: len(corpus.texts)], corpus.text_of, nodes)
+    else:
+        encoded = encode_catalogue(
+            model, corpus.texts, corpus.text_of, nodes, config.batch_texts, work / "encoded", progress
+        )
+        vectors, metrics["encoding.texts_per_second"] = encoded.matrix, encoded.texts_per_second
+    metrics |= _figures(shop, judge, vectors, len(tuned.curve))
     files = {name: work / name for name in (MODEL, QUERY, ADAPTERS) if (work / name).exists()}
     return TrainedEmbedding(
         family=FAMILY,
@@ -139,18 +150,16 @@ def train_text_embedding(
     )
 
 
-def _figures(shop: _Shop, judge: Judge, tuned: _Tuned, encoded: Encoded) -> dict[str, Any]:
-    metrics: dict[str, Any] = dict(tuned.metrics)
-    if len(judge.pairs):
-        metrics["retrieval.all_recall@20"] = pair_recall(encoded.matrix[shop.representatives], judge.pairs)
-    metrics |= {
+def _figures(shop: _Shop, judge: Judge, vectors: np.ndarray, steps: int) -> dict[str, Any]:
+    metrics: dict[str, Any] = {
         "corpus.texts": len(shop.corpus.texts),
         "corpus.pairs": len(shop.copurchases.train),
         "corpus.held_out_pairs": len(shop.copurchases.holdout),
         "corpus.searches": len(shop.searches.train),
-        "tuning.steps": len(tuned.curve),
-        "encoding.texts_per_second": encoded.texts_per_second,
+        "tuning.steps": steps,
     }
+    if len(judge.pairs):
+        metrics["retrieval.all_recall@20"] = pair_recall(vectors[shop.representatives], judge.pairs)
     if shop.graph is not None:
         metrics[GRAPH_VERSION] = shop.graph.version
     return metrics
@@ -160,6 +169,7 @@ class _Shop:
     """What training reads of a snapshot, read once.
 
     Attributes:
+        texts: all that are read: first the corpus's, then queries, then what stands for a user
         representatives: (texts,), int64: of each text the row of the product that stands for it
     """
 
@@ -170,6 +180,7 @@ class _Shop:
         self.corpus: Corpus = read_corpus(snapshot, config.corpus)
         self.copurchases: Copurchases = read_copurchases(snapshot, self.corpus, config.copurchase)
         self.searches = searches or read_search_pairs(snapshot, config.searches)
+        self.texts = list(dict.fromkeys([*self.corpus.texts, *self.searches.queries, ""]))
         self.representatives = representatives(snapshot, self.corpus)
         self.nodes = graph.nodes(snapshot) if graph is not None else _no_nodes(snapshot)
         self.inputs = text_inputs(self.corpus, self.representatives, self.nodes)
@@ -180,6 +191,12 @@ class _Shop:
     def bought(self) -> sp.csr_array:
         """(users, products): 1 where a user bought a product before the baskets that judge."""
         return Purchases.of(self.snapshot).before(self.copurchases.until).binary()
+
+    def found(self) -> sp.csr_array:
+        """(queries, products): 1 where a search led to a product."""
+        ends = self.searches.train.T
+        shape = (len(self.searches.queries), len(self.corpus.products))
+        return sp.csr_array((np.ones(ends.shape[1], np.float32), tuple(ends)), shape=shape)
 
     def sentences(self, config: TextConfig) -> list[str]:
         """What pre-training reads: products, the catalogue's triples, and what people search for; each once."""
@@ -203,65 +220,92 @@ def _tuned(
     shop: _Shop,
     judge: Judge,
     config: TextConfig,
+    reading: Reading,
     device: str | torch.device,
     seed: int,
     work: Path,
     progress: Progress,
-) -> tuple[SentenceTransformer, _Tuned]:
-    """The fine-tuned model; work holds its files when this returns."""
+) -> tuple[SentenceTransformer, _Tuned, np.ndarray | None]:
+    """The fine-tuned model, and the vectors of `shop.texts` where each has one from before; work holds its files."""
+    fusion, graph_width = _fusion(shop, config)
+
+    def read_once(model: SentenceTransformer, characters: float) -> np.ndarray | None:
+        stays = not _tuning(config, characters).moves_the_backbone() and fusion.kind != "early"
+        return reading.by(model, shop.texts, characters) if stays else None
+
     if (work / TUNING).exists():
         kept = json.loads((work / TUNING).read_text())
         tuned = _Tuned([EpochRecord(**record) for record in kept["curve"]], kept["metrics"])
-        return open_fused(work / MODEL, device), tuned
+        model = open_fused(work / MODEL, device)
+        return model, tuned, read_once(model, tuned.metrics[CHARACTERS])
     backbone = open_backbone(config.backbone, device, config.max_tokens, config.backbone_options, seed)
-    sampled = [shop.corpus.texts[row] for row in judge.rows]
-    before = judge.figures(encode_texts(backbone, sampled, config.batch_texts).matrix)
-    sentences, tuning = shop.sentences(config), config.tuning
-    metrics: dict[str, float] = {"corpus.characters": add_characters(backbone, sentences, config.characters, seed)}
-    if metrics["corpus.characters"]:
-        tuning = replace(tuning, frozen_layers=0)
+    sampled, sentences = [shop.corpus.texts[row] for row in judge.rows], shop.sentences(config)
+    figures = {"before": judge.figures(reading.as_it_came(sampled))}
+    characters = add_characters(backbone, sentences, config.characters, seed)
+    tuning = _tuning(config, characters)
+    metrics: dict[str, float] = {CHARACTERS: characters}
     pretrained = pretrain(backbone, sentences, config.pretraining, device, seed, progress)
     if pretrained is not None:
         metrics["pretraining.perplexity_before"] = pretrained.before
         metrics["pretraining.perplexity_after"] = pretrained.after
-    start = _start(shop, backbone, config, seed)
-    model = fuse(backbone, *_fusion(shop, config), start)
+    read = read_once(backbone, characters)
+    start = _start(shop, backbone, config, seed, read)
+    model = fuse(backbone, fusion, graph_width, start)
     if shop.graph is not None:
         with_nodes(model, shop.graph.matrix())
+    trained = model if read is None else reading_once(model, shop.texts, read)
+    inputs = [shop.inputs[row] for row in judge.rows]
+    figures["start"] = judge.figures(encode_texts(trained, inputs, config.batch_texts).matrix)
     progress(STEP, 0, tuning.steps)
     with _whole(work) as draft:
-        curve = tune(model, shop.examples, tuning, device, seed, progress, draft / ADAPTERS)
-        inputs = [shop.inputs[row] for row in judge.rows]
-        after = judge.figures(encode_texts(model, inputs, config.batch_texts).matrix)
+        curve = tune(trained, shop.examples, tuning, device, seed, progress, draft / ADAPTERS)
+        figures["after"] = judge.figures(encode_texts(trained, inputs, config.batch_texts).matrix)
         save_fused(model, draft / MODEL)
         if config.exported:
             export_queries(model, draft / QUERY)
             metrics["query.cosine_error"] = export_error(model, draft / QUERY, sampled[: config.batch_texts])
-        metrics |= {
-            f"{name}_{when}": value for when, of in (("before", before), ("after", after)) for name, value in of.items()
-        }
+        metrics |= {f"{name}_{when}": value for when, of in figures.items() for name, value in of.items()}
         metrics["projection.kept"] = start.kept
         kept = {"curve": [asdict(record) for record in curve], "metrics": metrics}
         (draft / TUNING).write_text(json.dumps(kept))
-    return model, _Tuned(curve, metrics)
+    return model, _Tuned(curve, metrics), read
 
 
-def _start(shop: _Shop, backbone: SentenceTransformer, config: TextConfig, seed: int) -> Alignment:
-    """Of the most bought texts, each product with its own vector of the graph where text and graph meet late."""
+def _tuning(config: TextConfig, characters: float) -> TuningConfig:
+    """As asked, but that characters which are new to a backbone have to be learned by all of it."""
+    return replace(config.tuning, frozen_layers=0) if characters else config.tuning
+
+
+def _start(
+    shop: _Shop, backbone: SentenceTransformer, config: TextConfig, seed: int, read: np.ndarray | None
+) -> Alignment:
+    """Of what was bought or found most, each product with its own vector of the graph where the two meet late."""
     fusion, graph_width = _fusion(shop, config)
-    text_of, bought = shop.corpus.text_of, shop.bought()
-    drawn = np.random.default_rng(seed).permutation(len(shop.corpus.texts))
-    times = np.bincount(text_of, bought.sum(axis=0), len(drawn))
-    texts = np.sort(drawn[np.argsort(-times[drawn], kind="stable")][: config.aligned_texts])
-    encoded = encode_texts(backbone, [shop.corpus.texts[row] for row in texts], config.batch_texts).matrix
+    text_of, bought, found = shop.corpus.text_of, shop.bought(), shop.found()
+    share = _searched_share(config.examples)
+    if read is None:
+        drawn = np.random.default_rng(seed).permutation(len(shop.corpus.texts))
+        times = np.bincount(text_of, bought.sum(axis=0) + found.sum(axis=0), len(drawn))
+        texts = np.sort(drawn[np.argsort(-times[drawn], kind="stable")][: config.aligned_texts])
+        corpus = encode_texts(backbone, [shop.corpus.texts[row] for row in texts], config.batch_texts).matrix
+        queries = encode_texts(backbone, shop.searches.queries, config.batch_texts).matrix
+    else:
+        texts, corpus = np.arange(len(shop.corpus.texts)), read[: len(shop.corpus.texts)]
+        queries = read[nodes_of(shop.searches.queries, shop.texts)]
     products = np.flatnonzero(np.isin(text_of, texts))
     with_graph = aligned_width(fusion, 0, graph_width) > 0
     if with_graph:
         products = products[shop.nodes.products[products] != ABSENT]
-    vectors = encoded[np.searchsorted(texts, text_of[products])]
+    vectors = corpus[np.searchsorted(texts, text_of[products])]
     if with_graph and shop.graph is not None:
         vectors = np.hstack([vectors, shop.graph.products.matrix[shop.nodes.products[products]]])
-    return fit_alignment(vectors, bought[:, products], config.dimension)
+    return fit_alignment(vectors, bought[:, products], config.dimension, Searched(queries, found[:, products], share))
+
+
+def _searched_share(config: ExamplesConfig) -> float:
+    """Of the searches, beside the purchases in whatever form they are learned from."""
+    asked = config.searched + max(config.together, config.bought)
+    return config.searched / asked if asked else 0.5
 
 
 def _fusion(shop: _Shop, config: TextConfig) -> tuple[FusionConfig, int]:

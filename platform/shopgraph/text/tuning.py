@@ -20,7 +20,7 @@ from shopgraph.errors import ConfigurationError
 from shopgraph.learning.adversarial import AdversarialConfig
 from shopgraph.learning.optimiser import OptimiserConfig
 from shopgraph.learning.trained import EpochRecord
-from shopgraph.text.backbone import freeze, network_of
+from shopgraph.text.backbone import freeze
 from shopgraph.text.fusion import Input
 from shopgraph.text.likelihood import SatisfactionLikelihood
 from shopgraph.text.lora import LoraConfig, adapt, merge, save_adapters
@@ -69,6 +69,10 @@ class TuningConfig:
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     """Of the word embeddings."""
 
+    def moves_the_backbone(self) -> bool:
+        """Whether the backbone has to be run in training, because it learns or because its words are shaken."""
+        return self.frozen_layers is not None or self.lora.rank > 0 or self.adversarial.name != "none"
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -107,7 +111,7 @@ def tune(
     """Train a model in place; batches, their order and dropout follow the seed. Adapters are merged at the end.
 
     Args:
-        model: a fused one, or any whose inputs the items are.
+        model: a fused one, or any whose inputs the items are; of one that reads once, what is above its network.
         adapters: where adapters are kept beside.
 
     Returns:
@@ -119,11 +123,11 @@ def tune(
     drawn = list(_drawn(examples, config, seed))
     if not drawn:
         return []
-    network = network_of(model)
-    words: Any = network.get_input_embeddings() if config.adversarial.name != "none" else None
+    network = model.transformers_model
+    words: Any = network.get_input_embeddings() if network and config.adversarial.name != "none" else None
     with own_randomness(seed), TemporaryDirectory() as scratch, _dropout(model, config.dropout):
-        lora = adapt(network, config.lora, seed) if config.lora.rank else None
-        if lora is None:
+        lora = adapt(network, config.lora, seed) if network and config.lora.rank else None
+        if network and lora is None:
             freeze(model, config.frozen_layers)
         arguments = training_arguments(
             SentenceTransformerTrainingArguments,

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 import text_books
 import text_chinese
 from text_model import VARIANTS, ndcg, profiles, without_newcomers
-from text_search import full_text_scores, mean_ndcg
+from text_search import full_text_scores, mean_ndcg, together
 
 from shopgraph.dataset.purchases import Purchases
 from shopgraph.dataset.snapshot import Snapshot, assemble
@@ -68,11 +68,17 @@ def test_newcomers_have_no_purchases_left_and_are_what_is_asked_for():
     assert without_newcomers(whole, 0.2, 3)[1].users.size == 3
 
 
-def test_profiles_weigh_by_the_root_of_buyers():
-    vectors = np.eye(3, dtype=np.float32)
-    bought = sp.csr_array(np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0]], np.float32))
-    assert profiles(vectors, bought)(np.array([0])).tolist() == [[0.5, 1.0, 0.0]]
-    assert profiles(vectors, bought, by_rarity=False)(np.array([0])).tolist() == [[1.0, 1.0, 0.0]]
+def test_profiles_weigh_by_the_root_of_buyers_and_by_nearness():
+    """User 0 bought a product that four have, along x, and one that nobody else has, along y."""
+    vectors = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [0.8, 0.6]], np.float32)
+    bought = sp.csr_array(np.array([[1, 1, 0, 0, 0], *[[1, 0, 0, 0, 0]] * 3], np.float32))
+    candidates = np.array([False, False, True, True, True])
+    found = profiles(vectors, bought, candidates, 2.0)(np.array([0, 3]))
+    assert np.isneginf(found[:, :2]).all()
+    x, y = 0.5, 1.0
+    by_hand = [x * np.exp(2) + y, x + y * np.exp(2), x * np.exp(1.6) + y * np.exp(1.2)]
+    assert found[0, 2:].tolist() == pytest.approx(by_hand)
+    assert found[1, 2:].tolist() == pytest.approx([x * np.exp(2), x, x * np.exp(1.6)])
 
 
 def test_a_perfect_profile_is_judged_perfect():
@@ -142,6 +148,11 @@ def test_words_that_judge_are_cut_out_of_the_titles(tmp_path: Path, monkeypatch:
         assert len(named) == 2
         assert read.gains["train"][[number]].toarray()[0].nonzero()[0].tolist() == named
     assert text_chinese.without("ab cd ef", [(0, 2), (6, 8)]) == "cd"
+
+
+def test_words_and_vectors_together_add_up():
+    found = together(np.array([[4.0, 2.0], [0.0, 0.0]]), np.array([[0.1, 0.9], [0.3, 0.2]]), 0.5)
+    assert found == pytest.approx(np.array([[1.05, 0.95], [0.15, 0.1]]))
 
 
 def test_full_text_search_is_neo4j_s_own():

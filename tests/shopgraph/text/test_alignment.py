@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from shopgraph.errors import InputError
-from shopgraph.text.alignment import fit_alignment
+from shopgraph.text.alignment import Searched, fit_alignment
 from shopgraph.text.projection import fit_projection
 
 TASTES = 3
@@ -47,6 +47,32 @@ def test_products_that_nobody_bought_are_placed_by_what_they_are():
     known = np.arange(60)
     aligned = fit_alignment(vectors[known], bought[:, known], 2)
     assert share_of_own_taste(aligned(vectors[60:])) > 0.95
+
+
+def test_queries_are_placed_with_what_they_led_to():
+    """Nothing was bought. Words of a query are other columns than a product's taste, and only searches tie the two."""
+    vectors, bought = shop()
+    taste = np.arange(len(vectors)) % TASTES
+    asked = np.arange(30) % TASTES
+    queries = np.zeros((30, 6), np.float32)
+    queries[np.arange(30), 3 + asked % 2], queries[:, 2] = 1.0, asked
+    queries += np.random.default_rng(2).normal(size=queries.shape).astype(np.float32) * 0.01
+    led_to = sp.csr_array((asked[:, None] == taste).astype(np.float32))
+    none = sp.csr_array(bought.shape, dtype=np.float32)
+    aligned = fit_alignment(vectors, none, 2, Searched(queries[:24], led_to[:24]))
+    mean_of_rest = np.tile(vectors[:, 6:].mean(axis=0), (30, 1))
+    found = aligned(np.hstack([queries, mean_of_rest]).astype(np.float32)) @ aligned(vectors).T
+    nearest = np.argsort(-found[24:], axis=1)[:, :5]
+    assert (nearest % TASTES == asked[24:, None]).mean() > 0.9
+    assert share_of_own_taste(aligned(vectors)) > 0.9
+
+
+def test_a_share_of_none_leaves_the_purchases_what_they_are():
+    vectors, bought = shop()
+    searched = Searched(vectors[:4, :6], sp.csr_array(np.ones((4, len(vectors)), np.float32)), share=0.0)
+    ours, theirs = fit_alignment(vectors, bought, 2, searched), fit_alignment(vectors, bought, 2)
+    assert np.allclose(ours(vectors), theirs(vectors), atol=1e-4)
+    assert np.allclose(ours.mean, theirs.mean, atol=1e-6)
 
 
 def test_the_scale_of_a_part_does_not_matter():

@@ -40,5 +40,12 @@ def test_texts_that_were_one_to_the_model_are_told_apart(tiny: Callable[[], Sent
     assert np.array_equal(open_encoder(tmp_path, "cpu").encode(texts), found)
 
 
+def test_a_few_foreign_words_leave_the_backbone_alone(tiny: Callable[[], SentenceTransformer]):
+    """Of 40 texts one holds unknown characters, then three do: what is added has to be learned, from enough of them."""
+    english = [f"tea {n}" for n in range(39)]
+    assert add_characters(tiny(), [*english, "裤子裤子"], 1, seed=0) == 0
+    assert add_characters(tiny(), [*english[:37], "裤a", "裤b", "裤c"], 1, seed=0) == 1
+
+
 def test_none_are_asked_for(tiny: Callable[[], SentenceTransformer]):
     assert add_characters(tiny(), TEXTS, 0, seed=0) == add_characters(tiny(), [], 1, seed=0) == 0

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shopgraph.dataset.searches import SearchPairs
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.errors import InputError
 from shopgraph.learning.optimiser import OptimiserConfig
@@ -130,6 +131,43 @@ def test_each_distinct_text_is_encoded_once(config: TextConfig, tmp_path: Path):
     assert [done for step, done in watch.seen if step == ENCODE] == [8]
 
 
+def test_a_backbone_that_stays_reads_each_text_once_in_all_runs(config: TextConfig, tmp_path: Path):
+    """Eight texts, and the empty one of a user; another graph version, fused with the same texts, reads none anew."""
+    frozen, kept = replace(config, tuning=replace(config.tuning, frozen_layers=None)), tmp_path / "kept"
+    read = []
+    for version in ("graph-1", "graph-2"):
+        watch, work = Watch(), tmp_path / version
+        trained = train_text_embedding(shop(), frozen, graph_of(shop(), version), "cpu", 7, work, watch, kept=kept)
+        read.append(max(done for step, done in watch.seen if step == ENCODE))
+        assert len(trained.curves) == 3
+    assert read == [8, 0], "the texts that judge are all eight; what stands for a user is read after them"
+    alone = train_text_embedding(shop(), frozen, graph_of(shop()), "cpu", 7, tmp_path / "alone")
+    ours, theirs = (each.vectors["Product"].matrix for each in (trained, alone))
+    assert np.allclose(ours @ ours.T, theirs @ theirs.T, atol=0.01)
+    registry = Registry(tmp_path / "models")
+    again = FusedReader(registry.path(trained.save(registry).id)).encode(
+        ["red wine"], graph_of(shop()).products.matrix[:1]
+    )
+    assert np.allclose(again[0], trained.vectors["Product"].matrix[0], atol=1e-5)
+
+
+def test_searches_place_a_query_by_what_it_led_to(config: TextConfig, tmp_path: Path):
+    """Nothing was bought: two words that are in no text led to wine and to puppy food."""
+    snapshot = shop(0)
+    rows = {product: row for row, product in enumerate(snapshot.ids("Product"))}
+    found = {"zzz": ("p0a", "p0b"), "qqq": ("p1a", "p1b")}
+    pairs = np.array([(n, rows[product]) for n, led_to in enumerate(found.values()) for product in led_to])
+    searches = SearchPairs(snapshot.id, list(found), pairs, np.ones(4, np.int64), np.empty((0, 2), np.int64))
+    asked = replace(config, dimension=4, tuning=replace(config.tuning, steps=0, frozen_layers=None))
+    trained = train_text_embedding(snapshot, asked, None, "cpu", 7, tmp_path / "work", searches=searches)
+    registry = Registry(tmp_path / "models")
+    reader = FusedReader(registry.path(trained.save(registry).id))
+    scores = reader.encode(list(found)) @ trained.vectors["Product"].matrix.T
+    for row, led_to in enumerate(found.values()):
+        others = np.setdiff1d(np.arange(len(rows)), [r for p, r in rows.items() if p[:2] == led_to[0][:2]])
+        assert min(scores[row, rows[product]] for product in led_to) > scores[row, others].max()
+
+
 @pytest.mark.parametrize("fusion", [FusionConfig("late"), FusionConfig("early", joins=1)], ids=str)
 def test_the_graph_tells_products_whose_texts_are_one(config: TextConfig, tmp_path: Path, fusion: FusionConfig):
     """a and c of a theme share a text; only the graph's vectors differ once c's is another theme's."""
@@ -201,14 +239,26 @@ def test_a_corpus_of_one_product_gives_a_sound_vector(config: TextConfig, tmp_pa
     assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("kill_at", [(TUNE, 2), (ENCODE, 8)])
-def test_a_killed_training_ends_as_an_unbroken_one(config: TextConfig, tmp_path: Path, kill_at: tuple[str, int]):
+@pytest.mark.parametrize("frozen_layers", [0, None])
+@pytest.mark.parametrize("kill_at", [TUNE, ENCODE])
+def test_a_killed_training_ends_as_an_unbroken_one(
+    config: TextConfig, tmp_path: Path, kill_at: str, frozen_layers: int | None
+):
+    config = replace(config, tuning=replace(config.tuning, frozen_layers=frozen_layers))
     with pytest.raises(KeyboardInterrupt):
-        train_text_embedding(shop(), config, None, "cpu", 7, tmp_path / "broken", Watch(kill_at))
+        train_text_embedding(
+            shop(),
+            config,
+            None,
+            "cpu",
+            7,
+            tmp_path / "broken",
+            Watch({TUNE: (TUNE, 2), ENCODE: (ENCODE, 8 if frozen_layers == 0 else 9)}[kill_at]),
+        )
     watch = Watch()
     resumed = train_text_embedding(shop(), config, None, "cpu", 7, tmp_path / "broken", watch)
     whole = train_text_embedding(shop(), config, None, "cpu", 7, tmp_path / "whole")
-    assert ((TUNE, 1) in watch.seen) == (kill_at[0] == TUNE)
+    assert ((TUNE, 1) in watch.seen) == (kill_at == TUNE or frozen_layers is None)
     assert [record.loss for record in resumed.curves] == pytest.approx(
         [record.loss for record in whole.curves], abs=1e-5
     )
@@ -253,7 +303,7 @@ def late_shop() -> Snapshot:
     return replace(early, relations={**early.relations, "PURCHASED": table})
 
 
-def test_without_purchases_the_backbone_serves_untouched(config: TextConfig, tmp_path: Path):
+def test_without_purchases_nothing_is_tuned(config: TextConfig, tmp_path: Path):
     trained = train_text_embedding(shop(0), config, None, "cpu", 7, tmp_path)
     assert trained.metrics["tuning.steps"] == 0
     assert trained.vectors["Product"].matrix.shape == (12, 8)
