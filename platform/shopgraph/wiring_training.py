@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from shopgraph.embed.config import GraphEmbeddingConfig
     from shopgraph.learning.tracker import Tracker
     from shopgraph.learning.trained import TrainedEmbedding
-    from shopgraph.text.training import GraphVectors
+    from shopgraph.text.shop import GraphVectors
 
 HELD_OUT_VERSION = "held_out_version"
 """On the card of a refitted version: the version whose figures its card shows."""
@@ -185,7 +185,7 @@ class Training:
     def _graph_vectors(self, version: str) -> GraphVectors:
         """What text is fused with: products by the catalogue alone, as newcomers are, where the version can tell it."""
         from shopgraph.embed.inductive import encode_unbought
-        from shopgraph.text.training import GraphVectors
+        from shopgraph.text.shop import GraphVectors
 
         vectors, products = self._vectors(version), None
         if (self.registry.path(version) / ARTEFACT_FILE).exists():

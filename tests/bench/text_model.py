@@ -32,7 +32,8 @@ from shopgraph.text.backbone import DEFAULT
 from shopgraph.text.config import TextConfig
 from shopgraph.text.features import FrozenEncoder, TextFeaturesConfig
 from shopgraph.text.reader import MODEL
-from shopgraph.text.training import ADAPTERS, QUERY, GraphVectors, train_text_embedding
+from shopgraph.text.shop import GraphVectors
+from shopgraph.text.training import ADAPTERS, QUERY, train_text_embedding
 
 SEED = 7
 SHARPNESS = 2.0

@@ -210,8 +210,7 @@ def fuse(
 
     Args:
         backbone: its network becomes the model's own.
-        start: where the last projection starts, of the text's unit vector and, of late fusion, of the graph's vector
-            beside it (see `aligned_width`); it is learned on.
+        start: see `projected`.
 
     Shapes:
         its encode(inputs): (inputs, dimension), float32, unit length
@@ -219,14 +218,37 @@ def fuse(
     Raises:
         ConfigurationError: a token would join after the last layer.
     """
+    return projected(read_together(backbone, config, graph_width), start)
+
+
+def read_together(backbone: SentenceTransformer, config: FusionConfig, graph_width: int) -> SentenceTransformer:
+    """A model's network and pooling alone: what its last projection reads, a graph's vector that joins late apart.
+
+    Shapes:
+        its encode(inputs): (inputs, width), float32
+
+    Raises:
+        ConfigurationError: a token would join after the last layer.
+    """
     transformer = next(module for module in backbone.modules() if isinstance(module, Transformer))
     first = TextAndGraph(transformer, graph_width, config)
-    width, dimension = transformer.get_embedding_dimension(), start.basis.shape[1]
     if first.token is not None:
         _like_the_states(first, first.token)
-    pooling = Pooling(width, pooling_mode=architecture_of(transformer.model).pooling)
-    if aligned_width(config, width, graph_width) > width:
-        gated = GatedFusion(width, graph_width, dimension, config.dropped)
+    pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode=architecture_of(transformer.model).pooling)
+    return SentenceTransformer(modules=[first, pooling], device=str(backbone.device))
+
+
+def projected(reading: SentenceTransformer, start: Alignment) -> SentenceTransformer:
+    """A model whole: what it reads together, then the projection.
+
+    Args:
+        start: where the projection starts, of the text's unit vector and, of late fusion, of the graph's vector beside
+            it (see `aligned_width`); it is learned on.
+    """
+    first, dimension = first_stage(reading), start.basis.shape[1]
+    width = first.get_embedding_dimension()
+    if aligned_width(first.config, width, first.graph_width) > width:
+        gated = GatedFusion(width, first.graph_width, dimension, first.config.dropped)
         _begin(gated.text, start.mean[:width], start.basis[:width])
         _begin(gated.graph.project, start.mean[width:], start.basis[width:])
         stages: list[nn.Module] = [gated]
@@ -234,7 +256,7 @@ def fuse(
         dense = Dense(width, dimension, activation_function=nn.Identity())
         _begin(dense.linear, start.mean, start.basis)
         stages = [Normalize(), dense]
-    return SentenceTransformer(modules=[first, pooling, *stages, Normalize()], device=str(backbone.device))
+    return SentenceTransformer(modules=[*list(reading), *stages, Normalize()], device=str(reading.device))
 
 
 def aligned_width(config: FusionConfig, width: int, graph_width: int) -> int:

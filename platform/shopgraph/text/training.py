@@ -13,14 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
-from shopgraph.dataset.copurchase import Copurchases, read_copurchases
-from shopgraph.dataset.corpus import Corpus, read_corpus
-from shopgraph.dataset.purchases import Purchases
-from shopgraph.dataset.searches import SearchPairs, read_search_pairs
+from shopgraph.dataset.searches import SearchPairs
 from shopgraph.dataset.snapshot import Snapshot
-from shopgraph.dataset.statements import read_statements
 from shopgraph.errors import InputError
 from shopgraph.learning.trained import EpochRecord, TrainedEmbedding
 from shopgraph.query_encoder import FOLDER as QUERY
@@ -31,14 +26,24 @@ from shopgraph.text.catalogue import encode_catalogue, join_graph, nodes_of
 from shopgraph.text.characters import add_characters
 from shopgraph.text.config import FAMILY, TextConfig
 from shopgraph.text.encoding import encode_texts
-from shopgraph.text.examples import ExamplesConfig, Nodes, make_examples, representatives, text_inputs
+from shopgraph.text.examples import ExamplesConfig
 from shopgraph.text.export import export_error, export_queries
-from shopgraph.text.fusion import ABSENT, FusionConfig, aligned_width, fuse, open_fused, save_fused, with_nodes
+from shopgraph.text.fusion import (
+    ABSENT,
+    aligned_width,
+    open_fused,
+    projected,
+    read_together,
+    save_fused,
+    with_nodes,
+)
 from shopgraph.text.judge import Judge
 from shopgraph.text.pretraining import pretrain
 from shopgraph.text.read_once import Reading, reading_once
 from shopgraph.text.reader import MODEL
 from shopgraph.text.retrieval import pair_recall
+from shopgraph.text.shop import GraphVectors, Shop
+from shopgraph.text.trainer import own_randomness
 from shopgraph.text.tuning import STEP, TuningConfig, tune
 from shopgraph.tracking import Progress, silent
 
@@ -50,28 +55,6 @@ TUNING, ADAPTERS = "tuning.json", "adapters"
 CHARACTERS = "corpus.characters"
 GRAPH_VERSION = "graph_version"
 """On the card of a text version: the version whose graph vectors it was fused with."""
-
-
-@dataclass(frozen=True)
-class GraphVectors:
-    """The vectors that text is fused with, of one version of the graph embedding.
-
-    Products are best given as the catalogue alone places them (see `encode_unbought`), which is how newcomers will be.
-    """
-
-    version: str
-    products: Vectors
-    users: Vectors
-
-    def matrix(self) -> np.ndarray:
-        """(products + users, dimension), products first."""
-        return np.concatenate([self.products.matrix, self.users.matrix])
-
-    def nodes(self, snapshot: Snapshot) -> Nodes:
-        """Where a snapshot's products and users stand in the matrix."""
-        users = nodes_of(snapshot.ids("User"), self.users.ids)
-        users[users != ABSENT] += len(self.products.ids)
-        return Nodes(nodes_of(snapshot.ids("Product"), self.products.ids), users)
 
 
 def train_text_embedding(
@@ -117,7 +100,7 @@ def train_text_embedding(
     if not snapshot.ids("Product"):
         raise InputError(f"snapshot {snapshot.id} has no products: there are no texts to learn from")
     progress("text: corpus", 0, 1)
-    shop = _Shop(snapshot, config, graph, searches)
+    shop = Shop(snapshot, config, graph, searches)
     progress("text: corpus", 1, 1, f"{len(shop.corpus.texts)} texts, {len(shop.copurchases.train)} pairs")
     work = folder / _key(snapshot, config, graph, seed, searches)
     judge = Judge(shop.copurchases, len(shop.corpus.texts), config, seed)
@@ -150,7 +133,7 @@ def train_text_embedding(
     )
 
 
-def _figures(shop: _Shop, judge: Judge, vectors: np.ndarray, steps: int) -> dict[str, Any]:
+def _figures(shop: Shop, judge: Judge, vectors: np.ndarray, steps: int) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "corpus.texts": len(shop.corpus.texts),
         "corpus.pairs": len(shop.copurchases.train),
@@ -165,49 +148,6 @@ def _figures(shop: _Shop, judge: Judge, vectors: np.ndarray, steps: int) -> dict
     return metrics
 
 
-class _Shop:
-    """What training reads of a snapshot, read once.
-
-    Attributes:
-        texts: all that are read: first the corpus's, then queries, then what stands for a user
-        representatives: (texts,), int64: of each text the row of the product that stands for it
-    """
-
-    def __init__(
-        self, snapshot: Snapshot, config: TextConfig, graph: GraphVectors | None, searches: SearchPairs | None
-    ) -> None:
-        self.snapshot, self.graph = snapshot, graph
-        self.corpus: Corpus = read_corpus(snapshot, config.corpus)
-        self.copurchases: Copurchases = read_copurchases(snapshot, self.corpus, config.copurchase)
-        self.searches = searches or read_search_pairs(snapshot, config.searches)
-        self.texts = list(dict.fromkeys([*self.corpus.texts, *self.searches.queries, ""]))
-        self.representatives = representatives(snapshot, self.corpus)
-        self.nodes = graph.nodes(snapshot) if graph is not None else _no_nodes(snapshot)
-        self.inputs = text_inputs(self.corpus, self.representatives, self.nodes)
-        self.examples = make_examples(
-            snapshot, self.corpus, self.copurchases, self.searches, self.nodes, config.examples
-        )
-
-    def bought(self) -> sp.csr_array:
-        """(users, products): 1 where a user bought a product before the baskets that judge."""
-        return Purchases.of(self.snapshot).before(self.copurchases.until).binary()
-
-    def found(self) -> sp.csr_array:
-        """(queries, products): 1 where a search led to a product."""
-        ends = self.searches.train.T
-        shape = (len(self.searches.queries), len(self.corpus.products))
-        return sp.csr_array((np.ones(ends.shape[1], np.float32), tuple(ends)), shape=shape)
-
-    def sentences(self, config: TextConfig) -> list[str]:
-        """What pre-training reads: products, the catalogue's triples, and what people search for; each once."""
-        statements = read_statements(self.snapshot, config.corpus).sentences
-        return sorted({*self.corpus.texts, *statements, *self.searches.queries})
-
-
-def _no_nodes(snapshot: Snapshot) -> Nodes:
-    return Nodes(*(np.full(snapshot.nodes[label].num_rows, ABSENT) for label in ("Product", "User")))
-
-
 @dataclass(frozen=True)
 class _Tuned:
     """How training went: of this run, or of one that was killed later on."""
@@ -217,7 +157,7 @@ class _Tuned:
 
 
 def _tuned(
-    shop: _Shop,
+    shop: Shop,
     judge: Judge,
     config: TextConfig,
     reading: Reading,
@@ -227,7 +167,7 @@ def _tuned(
     progress: Progress,
 ) -> tuple[SentenceTransformer, _Tuned, np.ndarray | None]:
     """The fine-tuned model, and the vectors of `shop.texts` where each has one from before; work holds its files."""
-    fusion, graph_width = _fusion(shop, config)
+    fusion, graph_width = shop.fusion(config)
 
     def read_once(model: SentenceTransformer, characters: float) -> np.ndarray | None:
         stays = not _tuning(config, characters).moves_the_backbone() and fusion.kind != "early"
@@ -249,10 +189,12 @@ def _tuned(
         metrics["pretraining.perplexity_before"] = pretrained.before
         metrics["pretraining.perplexity_after"] = pretrained.after
     read = read_once(backbone, characters)
-    start = _start(shop, backbone, config, seed, read)
-    model = fuse(backbone, fusion, graph_width, start)
+    with own_randomness(seed):
+        reading_both = read_together(backbone, fusion, graph_width)
     if shop.graph is not None:
-        with_nodes(model, shop.graph.matrix())
+        with_nodes(reading_both, shop.graph.matrix())
+    start = _start(shop, reading_both, config, seed, read)
+    model = projected(reading_both, start)
     trained = model if read is None else reading_once(model, shop.texts, read)
     inputs = [shop.inputs[row] for row in judge.rows]
     figures["start"] = judge.figures(encode_texts(trained, inputs, config.batch_texts).matrix)
@@ -277,18 +219,21 @@ def _tuning(config: TextConfig, characters: float) -> TuningConfig:
 
 
 def _start(
-    shop: _Shop, backbone: SentenceTransformer, config: TextConfig, seed: int, read: np.ndarray | None
+    shop: Shop, reading: SentenceTransformer, config: TextConfig, seed: int, read: np.ndarray | None
 ) -> Alignment:
-    """Of what was bought or found most, each product with its own vector of the graph where the two meet late."""
-    fusion, graph_width = _fusion(shop, config)
+    """Of what was bought or found most, each product with its own vector of the graph where the two meet late.
+
+    Where they meet early, a text is read with the vector of the product that represents it.
+    """
+    fusion, graph_width = shop.fusion(config)
     text_of, bought, found = shop.corpus.text_of, shop.bought(), shop.found()
     share = _searched_share(config.examples)
     if read is None:
         drawn = np.random.default_rng(seed).permutation(len(shop.corpus.texts))
         times = np.bincount(text_of, bought.sum(axis=0) + found.sum(axis=0), len(drawn))
         texts = np.sort(drawn[np.argsort(-times[drawn], kind="stable")][: config.aligned_texts])
-        corpus = encode_texts(backbone, [shop.corpus.texts[row] for row in texts], config.batch_texts).matrix
-        queries = encode_texts(backbone, shop.searches.queries, config.batch_texts).matrix
+        corpus = encode_texts(reading, [shop.inputs[row] for row in texts], config.batch_texts).matrix
+        queries = encode_texts(reading, shop.searches.queries, config.batch_texts).matrix
     else:
         texts, corpus = np.arange(len(shop.corpus.texts)), read[: len(shop.corpus.texts)]
         queries = read[nodes_of(shop.searches.queries, shop.texts)]
@@ -306,13 +251,6 @@ def _searched_share(config: ExamplesConfig) -> float:
     """Of the searches, beside the purchases in whatever form they are learned from."""
     asked = config.searched + max(config.together, config.bought)
     return config.searched / asked if asked else 0.5
-
-
-def _fusion(shop: _Shop, config: TextConfig) -> tuple[FusionConfig, int]:
-    """How text and graph meet, and the graph's width; a shop without graph vectors reads texts alone."""
-    if shop.graph is None:
-        return replace(config.fusion, kind="none"), 0
-    return config.fusion, shop.graph.products.matrix.shape[1]
 
 
 def _key(

@@ -24,10 +24,10 @@ from shopgraph.text.fusion import FusionConfig
 from shopgraph.text.lora import LoraConfig
 from shopgraph.text.pretraining import PretrainingConfig
 from shopgraph.text.reader import FusedReader, newcomer_encoder
+from shopgraph.text.shop import GraphVectors
 from shopgraph.text.training import (
     ADAPTERS,
     GRAPH_VERSION,
-    GraphVectors,
     train_text_embedding,
 )
 from shopgraph.text.tuning import STEP as TUNE
@@ -149,6 +149,22 @@ def test_a_backbone_that_stays_reads_each_text_once_in_all_runs(config: TextConf
         ["red wine"], graph_of(shop()).products.matrix[:1]
     )
     assert np.allclose(again[0], trained.vectors["Product"].matrix[0], atol=1e-5)
+
+
+def test_an_early_token_is_heard_before_any_step(config: TextConfig, tmp_path: Path):
+    """The projection starts from what the network makes of text and graph: products of one text differ by theme."""
+    snapshot, fusion = shop(), FusionConfig("early", joins=1)
+    graph = graph_of(snapshot)
+    asked = replace(config, fusion=fusion, tuning=replace(config.tuning, steps=0))
+    row = {product: place for place, product in enumerate(snapshot.ids("Product"))}
+    graph.products.matrix[row["p0c"]] = graph.products.matrix[row["p3b"]]
+    found = [
+        train_text_embedding(snapshot, asked, graph, "cpu", 7, tmp_path / name).vectors["Product"].matrix
+        for name in ("once", "again")
+    ]
+    assert np.allclose(*found, atol=1e-4), "the token starts where the seed says"
+    cosine = found[0] @ found[0].T
+    assert cosine[row["p0a"], row["p0c"]] < 0.95 < cosine[row["p1a"], row["p1c"]]
 
 
 def test_searches_place_a_query_by_what_it_led_to(config: TextConfig, tmp_path: Path):
