@@ -231,7 +231,8 @@ def change(shop: Graph, text: str) -> None:
 def test_stopped_workers_hand_the_step_back_and_leave_nothing_behind(
     settings: Settings, shop: Graph, jobs: Jobs, runs: RunLog, tmp_path: Path
 ) -> None:
-    slow = RetrainRequest(families=["text"], config={"text": {**SMALL, "tuning": {"steps": 30, "batch_pairs": 16}}})
+    tuning = {"steps": 30, "batch_pairs": 16, "frozen_layers": 0}
+    slow = RetrainRequest(families=["text"], config={"text": {**SMALL, "tuning": tuning}})
     with working(settings, tmp_path / "first.log") as supervisor:
         run_id = jobs.retrain(slow)
         until(lambda: (run := runs.get(run_id)) and run.step == "text: fine-tune" and run.done)
