@@ -10,7 +10,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from shopgraph.text.encoding import Encoded, encode_texts
-from shopgraph.text.fusion import ABSENT, TextAndGraph, first_stage, fused_input
+from shopgraph.text.fusion import first_stage
+from shopgraph.text.stages import ABSENT, TextAndGraph, fused_input
 from shopgraph.tracking import Progress, silent
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from shopgraph.dataset.searches import SearchPairsConfig
 from shopgraph.schema import FAMILIES
 from shopgraph.text.backbone import DEFAULT
 from shopgraph.text.examples import ExamplesConfig
-from shopgraph.text.fusion import FusionConfig
 from shopgraph.text.pretraining import PretrainingConfig
+from shopgraph.text.stages import FusionConfig
 from shopgraph.text.tuning import TuningConfig
 
 FAMILY = "text"

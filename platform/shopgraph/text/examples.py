@@ -14,7 +14,7 @@ from shopgraph.dataset.purchases import Purchases
 from shopgraph.dataset.satisfaction import SatisfactionConfig, read_satisfaction
 from shopgraph.dataset.searches import SearchPairs
 from shopgraph.dataset.snapshot import Snapshot
-from shopgraph.text.fusion import Input, fused_input
+from shopgraph.text.stages import Input, fused_input
 from shopgraph.text.tuning import BOUGHT, RANKED, Examples
 
 

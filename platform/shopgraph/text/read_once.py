@@ -16,7 +16,8 @@ from shopgraph.text.backbone import UNTRAINED, open_backbone
 from shopgraph.text.config import TextConfig
 from shopgraph.text.encoding import STEP, encode_texts
 from shopgraph.text.features import FrozenEncoder, TextFeaturesConfig
-from shopgraph.text.fusion import TextAndGraph, first_stage, stated
+from shopgraph.text.fusion import first_stage
+from shopgraph.text.stages import TextAndGraph, stated
 from shopgraph.tracking import Progress, silent
 
 

@@ -14,7 +14,8 @@ from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.errors import InputError
 from shopgraph.registry import CARD
 from shopgraph.text.catalogue import encode_catalogue
-from shopgraph.text.fusion import ABSENT, open_fused, with_nodes
+from shopgraph.text.fusion import open_fused, with_nodes
+from shopgraph.text.stages import ABSENT
 
 if TYPE_CHECKING:
     import torch

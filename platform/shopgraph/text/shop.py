@@ -17,7 +17,7 @@ from shopgraph.registry import Vectors
 from shopgraph.text.catalogue import nodes_of
 from shopgraph.text.config import TextConfig
 from shopgraph.text.examples import Nodes, make_examples, representatives, text_inputs
-from shopgraph.text.fusion import ABSENT, FusionConfig
+from shopgraph.text.stages import ABSENT, FusionConfig
 
 
 @dataclass(frozen=True)

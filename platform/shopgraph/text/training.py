@@ -28,21 +28,14 @@ from shopgraph.text.config import FAMILY, TextConfig
 from shopgraph.text.encoding import encode_texts
 from shopgraph.text.examples import ExamplesConfig
 from shopgraph.text.export import export_error, export_queries
-from shopgraph.text.fusion import (
-    ABSENT,
-    aligned_width,
-    open_fused,
-    projected,
-    read_together,
-    save_fused,
-    with_nodes,
-)
+from shopgraph.text.fusion import aligned_width, open_fused, projected, read_together, save_fused, with_nodes
 from shopgraph.text.judge import Judge
 from shopgraph.text.pretraining import pretrain
 from shopgraph.text.read_once import Reading, reading_once
 from shopgraph.text.reader import MODEL
 from shopgraph.text.retrieval import pair_recall
 from shopgraph.text.shop import GraphVectors, Shop
+from shopgraph.text.stages import ABSENT
 from shopgraph.text.trainer import own_randomness
 from shopgraph.text.tuning import STEP, TuningConfig, tune
 from shopgraph.tracking import Progress, silent
@@ -106,22 +99,14 @@ def train_text_embedding(
     judge = Judge(shop.copurchases, len(shop.corpus.texts), config, seed)
     reading = Reading(config, kept, device, seed, work.with_name(f"{work.name}-read"), progress)
     model, tuned, read = _tuned(shop, judge, config, reading, device, seed, work, progress)
-    if graph is not None:
-        with_nodes(model, graph.matrix())
-    corpus, nodes, metrics = shop.corpus, shop.nodes.products, dict(tuned.metrics)
-    if read is not None:
-        vectors = join_graph(model, read[: len(corpus.texts)], corpus.text_of, nodes)
-    else:
-        encoded = encode_catalogue(
-            model, corpus.texts, corpus.text_of, nodes, config.batch_texts, work / "encoded", progress
-        )
-        vectors, metrics["encoding.texts_per_second"] = encoded.matrix, encoded.texts_per_second
+    vectors, speed = _catalogue(shop, model, read, config, work, progress)
+    metrics: dict[str, Any] = {**tuned.metrics, **speed}
     metrics |= _figures(shop, judge, vectors, len(tuned.curve))
     files = {name: work / name for name in (MODEL, QUERY, ADAPTERS) if (work / name).exists()}
     return TrainedEmbedding(
         family=FAMILY,
         snapshot_id=snapshot.id,
-        vectors={"Product": Vectors(corpus.products, vectors)},
+        vectors={"Product": Vectors(shop.corpus.products, vectors)},
         config=asdict(config),
         metrics=metrics,
         best_epoch=len(tuned.curve),
@@ -131,6 +116,26 @@ def train_text_embedding(
         seeds=(seed,),
         device=str(device),
     )
+
+
+def _catalogue(
+    shop: Shop,
+    model: SentenceTransformer,
+    read: np.ndarray | None,
+    config: TextConfig,
+    work: Path,
+    progress: Progress,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """(products, dimension), and how fast texts were read where they were."""
+    if shop.graph is not None:
+        with_nodes(model, shop.graph.matrix())
+    corpus, nodes = shop.corpus, shop.nodes.products
+    if read is not None:
+        return join_graph(model, read[: len(corpus.texts)], corpus.text_of, nodes), {}
+    encoded = encode_catalogue(
+        model, corpus.texts, corpus.text_of, nodes, config.batch_texts, work / "encoded", progress
+    )
+    return encoded.matrix, {"encoding.texts_per_second": encoded.texts_per_second}
 
 
 def _figures(shop: Shop, judge: Judge, vectors: np.ndarray, steps: int) -> dict[str, Any]:

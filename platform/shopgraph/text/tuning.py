@@ -21,9 +21,9 @@ from shopgraph.learning.adversarial import AdversarialConfig
 from shopgraph.learning.optimiser import OptimiserConfig
 from shopgraph.learning.trained import EpochRecord
 from shopgraph.text.backbone import freeze
-from shopgraph.text.fusion import Input
 from shopgraph.text.likelihood import SatisfactionLikelihood
 from shopgraph.text.lora import LoraConfig, adapt, merge, save_adapters
+from shopgraph.text.stages import Input
 from shopgraph.text.trainer import Curve, Observed, own_randomness, training_arguments
 from shopgraph.tracking import Progress, silent
 

@@ -12,7 +12,8 @@ from sentence_transformers import SentenceTransformer
 from shopgraph.text.alignment import Alignment
 from shopgraph.text.catalogue import encode_catalogue, nodes_of
 from shopgraph.text.encoding import STEP
-from shopgraph.text.fusion import ABSENT, FusionConfig, aligned_width, fuse, fused_input, with_nodes
+from shopgraph.text.fusion import aligned_width, fuse, with_nodes
+from shopgraph.text.stages import ABSENT, FusionConfig, fused_input
 
 TEXTS = ["dog food", "green tea", "tea"]
 TEXT_OF = np.array([2, 0, 2, 1, 2])

@@ -15,7 +15,7 @@ from shopgraph.dataset.searches import SearchPairs
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
 from shopgraph.text.examples import ExamplesConfig, Nodes, make_examples, representatives, text_inputs
-from shopgraph.text.fusion import ABSENT
+from shopgraph.text.stages import ABSENT
 from shopgraph.text.tuning import BOUGHT, RANKED
 
 TITLES = {"a": "tea", "b": "honey", "c": "tea", "d": "wine"}

@@ -16,7 +16,8 @@ from shopgraph.errors import InputError
 from shopgraph.query_encoder import NETWORK, READING, QueryEncoder
 from shopgraph.text.alignment import Alignment
 from shopgraph.text.export import export_error, export_queries
-from shopgraph.text.fusion import FusionConfig, aligned_width, fuse, with_nodes
+from shopgraph.text.fusion import aligned_width, fuse, with_nodes
+from shopgraph.text.stages import FusionConfig
 
 QUERIES = ["tea", "a longer query about green tea of the first harvest", "", "\ud800", "红葡萄酒", "wine " * 500]
 

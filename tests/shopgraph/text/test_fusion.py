@@ -13,7 +13,8 @@ from sentence_transformers import SentenceTransformer
 
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.text.alignment import Alignment
-from shopgraph.text.fusion import FusionConfig, aligned_width, fuse, fused_input, open_fused, save_fused, with_nodes
+from shopgraph.text.fusion import aligned_width, fuse, open_fused, save_fused, with_nodes
+from shopgraph.text.stages import FusionConfig, fused_input
 
 WIDTH, DIMENSION = 6, 8
 FUSIONS = [FusionConfig("late"), FusionConfig("early"), FusionConfig("early", joins=1)]

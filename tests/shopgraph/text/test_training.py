@@ -20,11 +20,11 @@ from shopgraph.registry import Registry, Vectors
 from shopgraph.text.config import TextConfig
 from shopgraph.text.encoding import STEP as ENCODE
 from shopgraph.text.examples import ExamplesConfig
-from shopgraph.text.fusion import FusionConfig
 from shopgraph.text.lora import LoraConfig
 from shopgraph.text.pretraining import PretrainingConfig
 from shopgraph.text.reader import FusedReader, newcomer_encoder
 from shopgraph.text.shop import GraphVectors
+from shopgraph.text.stages import FusionConfig
 from shopgraph.text.training import (
     ADAPTERS,
     GRAPH_VERSION,

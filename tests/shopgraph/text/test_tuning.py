@@ -18,8 +18,9 @@ from shopgraph.learning.adversarial import AdversarialConfig
 from shopgraph.learning.optimiser import OptimiserConfig
 from shopgraph.text.alignment import Alignment
 from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder
-from shopgraph.text.fusion import FusionConfig, aligned_width, fuse, fused_input, with_nodes
+from shopgraph.text.fusion import aligned_width, fuse, with_nodes
 from shopgraph.text.lora import LoraConfig, adapt, load_adapters, merge, save_adapters, trained_share
+from shopgraph.text.stages import FusionConfig, fused_input
 from shopgraph.text.tuning import BOUGHT, RANKED, Examples, TuningConfig, batches, tune
 
 TEXTS = ["red wine", "corkscrew", "puppy food", "dog lead", "green tea", "honey", "razor", "shaving foam"]
