@@ -46,6 +46,8 @@ from shopgraph.ranking.past import Lines
 CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())
 FUSED_ENCODERS: dict[str, int] = CHOSEN["fused_encoders"]
 """Encoders whose vectors are sources of the rankers, and the epochs that each is trained at every fold."""
+TEXT_AND_GRAPH = "text_and_graph"
+"""The source that asks the vectors of both in one."""
 SEED = 7
 WARM_COLD = ("all", "novel", "cold")
 VARIANTS: dict[str, tuple[str, ...]] = {"ours": (), "ours_without_graph": ("graph", "attribute")}
@@ -255,7 +257,8 @@ class Shop:
     """Sources and rows at any moment, each source fitted on what happened before it."""
 
     def __init__(self, year: ShopYear, sources: list[str], folder: Path, candidates: CandidateConfig) -> None:
-        self._candidates = replace(candidates, groups={**candidates.groups, **dict.fromkeys(FUSED_ENCODERS, "graph")})
+        learned = dict.fromkeys((*FUSED_ENCODERS, TEXT_AND_GRAPH), "graph")
+        self._candidates = replace(candidates, groups={**candidates.groups, **learned})
         self.purchases, self._sources, self._folder = Purchases.of(year.learned), sources, folder
         self._snapshot, self._lines = year.learned, Lines.of(year.learned)
         self._facets: tuple[Facet, ...] = facets_of(year.learned)
@@ -286,29 +289,49 @@ class Shop:
 
     def _scorers(self, moment_ms: int) -> dict[str, Scorer]:
         if moment_ms not in self._fitted:
-            found = {source: self._peer(moment_ms, source) for source in self._sources}
+            found = {source: self._source(moment_ms, source) for source in self._sources}
             encoders = {name: self._encoder(moment_ms, name, epochs) for name, epochs in FUSED_ENCODERS.items()}
             self._fitted[moment_ms] = found | encoders
         return self._fitted[moment_ms]
 
-    def _peer(self, moment_ms: int, source: str) -> Scorer:
-        """A peer as it comes, or, as `NAME/SETTING`, with what is chosen for it there."""
+    def _source(self, moment_ms: int, source: str) -> Scorer:
+        """Text and graph, a peer as it comes, or, as `NAME/SETTING`, with what is chosen for it there."""
+        if source == TEXT_AND_GRAPH:
+            return self._text_and_graph(moment_ms)
         name, _, setting = source.partition("/")
         config = configured(PEERS[name].config(), CHOSEN["peers"][name][setting] if setting else {})
         return fit_peer(name, self.purchases, moment_ms, self._catalogue, config, SEED)
 
+    def _text_and_graph(self, moment_ms: int) -> Scorer:
+        from accuracy_text import text_and_graph  # what it imports would count as memory of every peer
+
+        chosen = CHOSEN[TEXT_AND_GRAPH]
+
+        def encoder() -> tuple[Path, np.ndarray]:
+            name = chosen["encoder"]
+            kept = self._trained(moment_ms, name, FUSED_ENCODERS[name])
+            return kept.with_suffix(""), np.load(kept)["users"]
+
+        return text_and_graph(self._cut(moment_ms), chosen, self._folder, encoder)
+
     def _encoder(self, moment_ms: int, name: str, epochs: int) -> Scorer:
-        """Vectors of an encoder that was trained on the weeks before a moment alone, for the epochs chosen once."""
+        """By vectors of an encoder that was trained on the weeks before a moment alone, for the epochs chosen once."""
+        stored = np.load(self._trained(moment_ms, name, epochs))
+        users, products = stored["users"], stored["products"]
+        return lambda rows: users[rows] @ products.T
+
+    def _trained(self, moment_ms: int, name: str, epochs: int) -> Path:
+        """The encoder's vectors; a folder of the same name holds the rest of what training left."""
         config = json.dumps([encoder_options(name), epochs], sort_keys=True)
         chosen = hashlib.sha256(config.encode()).hexdigest()[:12]
         kept = self._folder / "folds" / f"{name}-{chosen}-{moment_ms}.npz"
         if not kept.exists():
-            cut = self._snapshot.until(datetime.fromtimestamp(moment_ms / 1000, UTC))
-            trained = trained_encoder(name, cut, None, kept.with_suffix(""), epochs)
+            trained = trained_encoder(name, self._cut(moment_ms), None, kept.with_suffix(""), epochs)
             np.savez(kept, users=trained.vectors["User"].matrix, products=trained.vectors["Product"].matrix)
-        stored = np.load(kept)
-        users, products = stored["users"], stored["products"]
-        return lambda rows: users[rows] @ products.T
+        return kept
+
+    def _cut(self, moment_ms: int) -> Snapshot:
+        return self._snapshot.until(datetime.fromtimestamp(moment_ms / 1000, UTC))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from text_model import (
     SEED,
     SHARPNESS,
     Shop,
+    lately,
     ndcg,
     profiles,
     query_folder,
@@ -36,13 +39,15 @@ from text_model import (
 from text_search import full_text_scores, mean_ndcg, served_scores, together, untouched_scores
 
 from shopgraph.dataset.corpus import CorpusConfig, read_corpus
+from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.query_encoder import QueryEncoder
 
 DATA = ROOT.parent / "shared" / "data"
 FOLDER = OUTPUT / "text"
 TIMED_QUERIES = 200
-SHARPNESSES = (0.1, 1.0, 2.0, 4.0, 8.0)
-"""Of profiles: the one that validation prefers is the one that is told. The least is as good as plain sums."""
+SHARPNESSES = (1.0, 2.0, 4.0, 8.0)
+HALF_LIVES = (8.0, 16.0, math.inf)
+"""Of profiles, in weeks: for each kind of vectors, what validation prefers is what is told."""
 WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Of cosines beside full-text scores: validation words choose."""
 TITLES = {"max_tokens": 40, "tuning": {"steps": 30, "optimiser": {"learning_rate": 2e-4}}}
@@ -95,16 +100,18 @@ def year(_: Path, folder: Path) -> Part:
     """Products first sold after week 44, asked for by the profiles of what users had bought until then."""
     shop_year = prepare(FOLDER / "year-snapshot")
     settings = {window: shop_year.settings(window)["cold"] for window in ("validation", "test")}
+    purchases, moment = Purchases.of(shop_year.learned), to_ms(shop_year.learned.before)
+    interests = {half_life: lately(purchases, moment, half_life) for half_life in HALF_LIVES}
     shop = Shop(shop_year.learned, folder, {"encoder": "gcn", "epochs": 6})
     rows: list[dict[str, Any]] = []
 
     def told(name: str, vectors: np.ndarray) -> float:
         candidates = np.any([setting.candidates for setting in settings.values()], axis=0)
         tried = []
-        for sharpness in SHARPNESSES:
-            score = profiles(vectors, shop.bought, candidates, sharpness)
+        for sharpness, half_life in product(SHARPNESSES, HALF_LIVES):
+            score = profiles(vectors, interests[half_life], candidates, sharpness)
             judged = {window: ndcg(score, setting) for window, setting in settings.items()}
-            tried.append({"vectors": name, "sharpness": sharpness, **judged})
+            tried.append({"vectors": name, "sharpness": sharpness, "half-life, weeks": half_life, **judged})
         print(f"  year {tried}", flush=True)
         rows.append(max(tried, key=lambda row: float(row["validation"])))
         return float(rows[-1]["test"])

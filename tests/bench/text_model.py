@@ -114,7 +114,7 @@ class Shop:
         return train_text_embedding(self.snapshot, config, vectors, "cpu", SEED, work, told, searches, self.kept)
 
 
-def profiles(vectors: np.ndarray, bought: sp.csr_array, candidates: np.ndarray, sharpness: float) -> Scorer:
+def profiles(vectors: np.ndarray, interest: sp.csr_array, candidates: np.ndarray, sharpness: float) -> Scorer:
     """A candidate's score is the sum of exp(sharpness * cosine) over what the user bought, each by 1/sqrt(its buyers).
 
     Sharpness weighs the nearest of what a user bought against all of it; towards 0 the order is that of the summed
@@ -122,13 +122,14 @@ def profiles(vectors: np.ndarray, bought: sp.csr_array, candidates: np.ndarray, 
 
     Shapes:
         vectors: (products, width), unit length
-        bought: (users, products)
+        interest: (users, products): how much what a user bought counts
         candidates: (products,), bool; others score minus infinity
     """
-    buyers = np.maximum(np.asarray(bought.sum(axis=0)).ravel(), 1)
-    by_rarity = sp.csc_array(bought @ sp.diags_array(1 / np.sqrt(buyers)))
-    asked, sold = np.flatnonzero(candidates), np.flatnonzero(np.diff(by_rarity.indptr))
-    found = np.zeros((bought.shape[0], len(asked)), np.float32)
+    by_product = sp.csc_array(interest)
+    buyers = np.diff(by_product.indptr)
+    by_rarity = sp.csc_array(by_product @ sp.diags_array(1 / np.sqrt(np.maximum(buyers, 1))))
+    asked, sold = np.flatnonzero(candidates), np.flatnonzero(buyers)
+    found = np.zeros((interest.shape[0], len(asked)), np.float32)
     for rows in np.array_split(sold, max(1, -(-len(sold) // PRODUCTS_AT_ONCE))):
         found += by_rarity[:, rows] @ np.exp(sharpness * vectors[rows] @ vectors[asked].T)
 
@@ -138,6 +139,12 @@ def profiles(vectors: np.ndarray, bought: sp.csr_array, candidates: np.ndarray, 
         return scores
 
     return score
+
+
+def lately(purchases: Purchases, moment_ms: int, half_life_weeks: float) -> sp.csr_array:
+    """(users, products): the root of purchases that each count half as much every half-life before the moment."""
+    keys, decayed = purchases.decayed(moment_ms, half_life_weeks)
+    return purchases.matrix(keys, np.sqrt(decayed))
 
 
 def ndcg(score: Scorer, setting: Setting) -> float:

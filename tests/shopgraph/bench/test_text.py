@@ -14,10 +14,10 @@ import pytest
 import scipy.sparse as sp
 import text_books
 import text_chinese
-from text_model import VARIANTS, ndcg, profiles, without_newcomers
+from text_model import VARIANTS, lately, ndcg, profiles, without_newcomers
 from text_search import full_text_scores, mean_ndcg, together
 
-from shopgraph.dataset.purchases import Purchases
+from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.learning.overrides import configured
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
@@ -79,6 +79,18 @@ def test_profiles_weigh_by_the_root_of_buyers_and_by_nearness():
     by_hand = [x * np.exp(2) + y, x + y * np.exp(2), x * np.exp(1.6) + y * np.exp(1.2)]
     assert found[0, 2:].tolist() == pytest.approx(by_hand)
     assert found[1, 2:].tolist() == pytest.approx([x * np.exp(2), x, x * np.exp(1.6)])
+
+
+def test_what_was_bought_lately_counts_more():
+    """A user bought product 0 now and two hours ago, 1 an hour ago and 2 now; what counts halves every hour."""
+    at = [4, 2, 3, 4]
+    purchases = Purchases(
+        np.zeros(4, np.int64), np.array([0, 0, 1, 2]), np.array([to_ms(START + timedelta(hours=h)) for h in at]), 1, 3
+    )
+    moment, hour_in_weeks = to_ms(START + timedelta(hours=4)), 1 / (7 * 24)
+    found = lately(purchases, moment, hour_in_weeks).toarray()
+    assert found[0].tolist() == pytest.approx([np.sqrt(1 + 1 / 4), np.sqrt(1 / 2), 1.0])
+    assert lately(purchases, moment, np.inf).toarray()[0].tolist() == pytest.approx([np.sqrt(2), 1.0, 1.0])
 
 
 def test_a_perfect_profile_is_judged_perfect():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from accuracy_model import CHOSEN as COMMITTED
-from accuracy_model import FUSED_ENCODERS, SEED, VARIANTS, Shop
+from accuracy_model import FUSED_ENCODERS, SEED, TEXT_AND_GRAPH, VARIANTS, Shop
 from search_space import PEER_SPACES, Number, defaults_of, nested, space_of, values_in
 from shop_year import open_year
 from study import Budget, Tuned
@@ -149,11 +149,11 @@ def tuned(values: dict[str, Any] | None) -> Tuned:
     return Tuned("model", "setting", 2, 0.1, 0.2, 1.0, values)
 
 
-def test_a_ranker_without_the_graph_sees_nothing_of_any_encoder(year: Path) -> None:
+def test_a_ranker_without_the_graph_sees_nothing_of_any_encoder_nor_of_text_with_graph(year: Path) -> None:
     part = open_year(year, ("validation",))
-    shop = Shop(part, ["popularity"], year, CandidateConfig()).asking(CandidateConfig(depth=5))
+    shop = Shop(part, ["popularity", TEXT_AND_GRAPH], year, CandidateConfig()).asking(CandidateConfig(depth=5))
     rows = shop.examples(to_ms(part.learned.before), part.settings("validation")["novel"])
-    told = {f"{name}_{kind}" for name in FUSED_ENCODERS for kind in ("score", "rank")}
+    told = {f"{name}_{kind}" for name in (*FUSED_ENCODERS, TEXT_AND_GRAPH) for kind in ("score", "rank")}
     assert told <= set(rows.features.names)
     assert not told & set(rows.without_groups(*VARIANTS["ours_without_graph"]).features.names)
 
@@ -164,5 +164,5 @@ def test_a_source_named_with_a_setting_is_fitted_as_tuned_there(year: Path) -> N
     moment, rows = to_ms(learned.before), np.arange(2)
     config = configured(PEERS["rp3beta"].config(), COMMITTED["peers"]["rp3beta"]["novel"])
     tuned_as_stated = fit_peer("rp3beta", Purchases.of(learned), moment, None, config, SEED)(rows)
-    assert np.allclose(shop._peer(moment, "rp3beta/novel")(rows), tuned_as_stated)
-    assert not np.allclose(shop._peer(moment, "rp3beta")(rows), tuned_as_stated)
+    assert np.allclose(shop._source(moment, "rp3beta/novel")(rows), tuned_as_stated)
+    assert not np.allclose(shop._source(moment, "rp3beta")(rows), tuned_as_stated)
