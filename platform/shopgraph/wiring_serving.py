@@ -10,6 +10,7 @@ from shopgraph.graph.connection import Graph
 from shopgraph.graph.migration import Schema
 from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, open_pseudonymiser
 from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_server import Neo4jServer
@@ -80,7 +81,7 @@ def build_serving(settings: Settings) -> Serving:
     graph = open_graph(settings)
     try:
         confirm_key(graph, pseudonymiser)
-        recommender = Recommender(graph, Clock(graph, settings.clock))
+        recommender = Recommender(graph, Clock(graph, settings.clock), QueryVectors(settings.models))
     except BaseException:
         graph.close()
         raise

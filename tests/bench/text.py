@@ -15,11 +15,11 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from beauty_data import read_beauty
 from machine import OUTPUT, ROOT, show, write
 from shop_year import prepare
@@ -40,16 +40,17 @@ from text_search import full_text_scores, mean_ndcg, served_scores, together, un
 
 from shopgraph.dataset.corpus import CorpusConfig, read_corpus
 from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.evaluation import Scorer
 from shopgraph.query_encoder import QueryEncoder
+from shopgraph.recommend.fusion import FusionConfig
 
 DATA = ROOT.parent / "shared" / "data"
 FOLDER = OUTPUT / "text"
 TIMED_QUERIES = 200
-SHARPNESSES = (1.0, 2.0, 4.0, 8.0)
+SHARPNESSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 HALF_LIVES = (8.0, 16.0, math.inf)
 """Of profiles, in weeks: for each kind of vectors, what validation prefers is what is told."""
-WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Of cosines beside full-text scores: validation words choose."""
+SEARCH, TOGETHER = FusionConfig().search, "full-text and ours, as `search` joins them"
 TITLES = {"max_tokens": 40, "tuning": {"steps": 30, "optimiser": {"learning_rate": 2e-4}}}
 """Of Chinese titles, a token a character."""
 SHELVES = {"examples": {"together": 0.0, "bought": 0.0}, "tuning": {"steps": 300, "head_learning_rate": 1e-3}}
@@ -101,17 +102,19 @@ def year(_: Path, folder: Path) -> Part:
     shop_year = prepare(FOLDER / "year-snapshot")
     settings = {window: shop_year.settings(window)["cold"] for window in ("validation", "test")}
     purchases, moment = Purchases.of(shop_year.learned), to_ms(shop_year.learned.before)
-    interests = {half_life: lately(purchases, moment, half_life) for half_life in HALF_LIVES}
+    interests = sp.vstack([lately(purchases, moment, half_life) for half_life in HALF_LIVES])  # as if of other users
     shop = Shop(shop_year.learned, folder, {"encoder": "gcn", "epochs": 6})
     rows: list[dict[str, Any]] = []
 
     def told(name: str, vectors: np.ndarray) -> float:
         candidates = np.any([setting.candidates for setting in settings.values()], axis=0)
         tried = []
-        for sharpness, half_life in product(SHARPNESSES, HALF_LIVES):
-            score = profiles(vectors, interests[half_life], candidates, sharpness)
-            judged = {window: ndcg(score, setting) for window, setting in settings.items()}
-            tried.append({"vectors": name, "sharpness": sharpness, "half-life, weeks": half_life, **judged})
+        for sharpness in SHARPNESSES:
+            score = profiles(vectors, interests, candidates, sharpness)
+            for number, half_life in enumerate(HALF_LIVES):
+                lived = users_from(number * purchases.user_count, score)
+                judged = {window: ndcg(lived, setting) for window, setting in settings.items()}
+                tried.append({"vectors": name, "sharpness": sharpness, "half-life, weeks": half_life, **judged})
         print(f"  year {tried}", flush=True)
         rows.append(max(tried, key=lambda row: float(row["validation"])))
         return float(rows[-1]["test"])
@@ -124,6 +127,11 @@ def year(_: Path, folder: Path) -> Part:
     return {f"cold.ndcg@20.{name}": value for name, value in found.items()}, {"Cold products, NDCG@20": rows}
 
 
+def users_from(first: int, score: Scorer) -> Scorer:
+    """The scores of users who are numbered on from a first one."""
+    return lambda users: score(first + users)
+
+
 def books(data: Path, folder: Path) -> Part:
     """Shelf tags as queries, most never seen in training, and books that nobody has rated yet."""
     read = read_books(data, SEED)
@@ -133,36 +141,39 @@ def books(data: Path, folder: Path) -> Part:
     texts = [corpus.texts[row] for row in corpus.text_of]
     rows: list[dict[str, Any]] = []
 
-    def told(name: str, scores: Callable[[list[str]], np.ndarray], vectors: np.ndarray | None) -> Any:
+    def told(name: str, scores: dict[str, np.ndarray], vectors: np.ndarray | None = None) -> dict[str, Any]:
         row: dict[str, Any] = {"model": name}
-        for part, asked in queries.items():
-            row[f"search NDCG@10, {part}"] = mean_ndcg(scores(asked), read.gains[part], read.judged)
+        for part, of_part in scores.items():
+            row[f"search NDCG@10, {part}"] = mean_ndcg(of_part, read.gains[part], read.judged)
         if vectors is not None:
             row["new books NDCG@20"] = ndcg(profiles(vectors, shop.bought, read.new.candidates, SHARPNESS), read.new)
         print(f"  books {row}", flush=True)
         rows.append(row)
         return row
 
-    full_text = full_text_scores(queries["validation"] + queries["test"], texts)
-    by_query = dict(zip(queries["validation"] + queries["test"], full_text, strict=True))
-    words = told("full-text", lambda asked: np.stack([by_query[query] for query in asked]), None)
-    before = told("untouched", lambda asked: untouched_scores(asked, shop.untouched), shop.untouched)
+    by_words = {part: full_text_scores(asked, texts) for part, asked in queries.items()}
+    words = told("full-text", by_words)
+    as_it_came = {part: untouched_scores(asked, shop.untouched) for part, asked in queries.items()}
+    before = told("untouched", as_it_came, shop.untouched)
     found: dict[str, dict[str, Any]] = {}
     metrics: dict[str, dict[str, Any]] = {}
     for variant in ("late_fusion", "text_only", "pretrained", "full", "adversarial", "lora"):
         trained = shop.model(variant, read.searches, exported=True, **SHELVES)
         vectors, encoder = trained.vectors["Product"].matrix, query_folder(trained)
-        found[variant] = told(variant, lambda asked, at=encoder, of=vectors: served_scores(asked, at, of), vectors)
+        scores = {part: served_scores(asked, encoder, vectors) for part, asked in queries.items()}
+        found[variant] = told(variant, scores, vectors)
         metrics[variant] = trained.metrics
         if variant == "lora":
             adapters_share = share_of_adapters(trained)
         if variant == "late_fusion":
             query_ms = milliseconds(encoder, queries["test"])
+            both = told(TOGETHER, {part: together(by_words[part], scores[part], SEARCH) for part in queries})
     ours, test, new = found["late_fusion"], "search NDCG@10, test", "new books NDCG@20"
     figures = {
         "search.ndcg@10.fulltext": words[test],
         "search.ndcg@10.untouched": before[test],
         "search.ndcg@10.ours": ours[test],
+        "search.ndcg@10.together": both[test],
         "search.gain_over_untouched": ours[test] / before[test] - 1,
         "newcomers.books.ndcg@20.untouched": before[new],
         "newcomers.books.ndcg@20.ours": ours[new],
@@ -200,11 +211,7 @@ def chinese(data: Path, folder: Path) -> Part:
     scores = {part: served_scores(queries, encoder, vectors) for part, queries in asked.items()}
     ours = told("ours", scores)
 
-    def hybrid(weight: float) -> dict[str, np.ndarray]:
-        return {part: together(by_words[part], scores[part], weight) for part in asked}
-
-    weight = max(WEIGHTS, key=lambda tried: mean_ndcg(hybrid(tried)["validation"], read.gains["validation"], every))
-    both = told(f"full-text and {weight:g} times ours", hybrid(weight))
+    both = told(TOGETHER, {part: together(by_words[part], scores[part], SEARCH) for part in asked})
     figures = {
         "search.zh.ndcg@10.fulltext": words,
         "search.zh.ndcg@10.untouched": before,

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from shopgraph.query_encoder import QueryEncoder
+from shopgraph.recommend.fusion import Blend
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import load_settings
 from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder
@@ -39,10 +40,17 @@ def served_scores(queries: Sequence[str], folder: Path, products: np.ndarray) ->
     return QueryEncoder(folder)(list(queries)) @ products.T
 
 
-def together(full_text: np.ndarray, vectors: np.ndarray, weight: float) -> np.ndarray:
-    """Full-text scores, each query's best as 1, and weight times the cosines: (queries, products)."""
-    best = np.maximum(full_text.max(axis=1, keepdims=True), 1e-12)
-    return full_text / best + weight * vectors
+def together(full_text: np.ndarray, vectors: np.ndarray, blend: Blend) -> np.ndarray:
+    """(queries, products), by ranks as `Recommender.search` joins both; what full-text does not find has none there."""
+    found = np.where(full_text > 0, 1 / (blend.rank_offset + _ranks(full_text)), 0)
+    return blend.weights["full_text_search"] * found + blend.weights["text_search"] / (
+        blend.rank_offset + _ranks(vectors)
+    )
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """Of each row, the best as 1."""
+    return (-scores).argsort(axis=1, kind="stable").argsort(axis=1) + 1
 
 
 def full_text_scores(queries: Sequence[str], texts: Sequence[str]) -> np.ndarray:

@@ -18,6 +18,7 @@ from shopgraph.ingest.loading import load_incremental
 from shopgraph.newcomers import find_newcomers, write_newcomers
 from shopgraph.publish import Release, rollback, serving
 from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.records import NODE_TABLES, RELATION_TABLES, Feed, SourceInfo
 from shopgraph.registry import Registry, Vectors
@@ -39,7 +40,7 @@ class Shop:
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self.graph = graph
         self.training = Training(settings, graph, RunLog(graph), Registry(settings.models))
-        self.recommender = Recommender(graph, Clock(graph, "wall"))
+        self.recommender = Recommender(graph, Clock(graph, "wall"), QueryVectors(settings.models))
         self.end = utc_now() - timedelta(days=1)
         self.brands = {f"s:p{number:02}": TASTES[number % 2] for number in range(PRODUCTS)}
         self.bought: list[tuple[str, str, datetime]] = []

@@ -23,6 +23,7 @@ from shopgraph.lease import held
 from shopgraph.nearest import nearest
 from shopgraph.publish import Release, publish_release, releases, rollback, serving
 from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
 from shopgraph.registry import Registry, Vectors
@@ -248,7 +249,7 @@ def test_publishing_what_serves_is_no_new_release(shop: Shop) -> None:
 
 def test_readers_get_whole_answers_of_one_release_all_through_a_publish(shop: Shop) -> None:
     shop.publish(graph=shop.version("graph", 1), text=shop.version("text", 1))
-    recommender = Recommender(shop.graph, Clock(shop.graph, "wall"))
+    recommender = Recommender(shop.graph, Clock(shop.graph, "wall"), QueryVectors(shop.registry.folder))
     seen, done = [], threading.Event()
 
     def read() -> None:

@@ -138,6 +138,11 @@ def test_a_new_product_has_a_fused_vector_with_its_inductive_one_as_input(shop: 
     assert found["text_blue_top"].split("\n")[0] == nearest
     assert any("similar_text" in item.sources for item in shop.recommender.similar(NEW, 12).items)
 
+    meant = shop.recommender.search("jogging", 4)
+    assert (meant.step, {source for item in meant.items for source in item.sources}) == ("search", {"text_search"})
+    assert {shop.brands[item.id] for item in meant.items} == {"shoes"}
+    assert shop.recommender.search("muddy ground").items[0].id == NEW
+
     # the vectors of another graph version are of another space: the text is read with what stands in for one
     (tmp_path / "again").mkdir()
     training.publish({"graph": learned(shop, tmp_path / "again", {**TEXTS, "loop": {"epochs": 1}})}, shop.snapshot_id)

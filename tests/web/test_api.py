@@ -73,6 +73,17 @@ def test_similar_products_leave_out_the_product_itself(ask: Ask) -> None:
     assert "shop:soup" not in {item["id"] for item in answer["items"]}
 
 
+def test_a_search_finds_by_words_where_no_text_embedding_serves(ask: Ask) -> None:
+    answer = ask("search?q=tomato SOUP (&n=3").json
+    assert answer["items"][0]["id"] == "shop:soup"
+    assert answer["items"][0]["reason"]["text"] == "Its text has what you typed"
+    assert (answer["step"], answer["items"][0]["sources"]) == ("words", ["full_text_search"])
+    for typed in ("NOT", "((", "%20", "tomato~^*", "🍅"):
+        assert ask(f"search?q={typed}").status_code == 200, typed
+    assert ask("search?q=").status_code == 422
+    assert ask(f"search?q={'x' * 201}").status_code == 422
+
+
 def test_a_product_is_its_catalogue_facts(ask: Ask) -> None:
     assert ask("products/shop:soup").json == {
         "id": "shop:soup", "title": "Dry tomato soup", "description": "", "price": 2.5, "currency": "USD",
@@ -104,7 +115,8 @@ def test_the_description_is_openapi_31_and_names_every_address(reading_app: Flas
     described = reading_app.test_client().get("/api/openapi.json").json
     assert described["openapi"].startswith("3.1")
     assert set(described["paths"]) == {
-        "/api/v1/recommendations", "/api/v1/products/{id}", "/api/v1/products/{id}/similar", "/api/v1/health",
+        "/api/v1/recommendations", "/api/v1/products/{id}", "/api/v1/products/{id}/similar", "/api/v1/search",
+        "/api/v1/health",
     }  # fmt: skip
     assert described["components"]["securitySchemes"]["api_key"]["name"] == "X-API-Key"
     assert described["paths"]["/api/v1/recommendations"]["get"]["security"] == [{"api_key": []}]

@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command()(worker.queues)
     app.command()(recommend.recommend)
     app.command()(recommend.similar)
+    app.command()(recommend.search)
     app.command()(findings.missing)
     app.command()(findings.odd_purchases)
     app.command()(releases.releases)

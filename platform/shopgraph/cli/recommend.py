@@ -1,4 +1,4 @@
-"""`shopgraph recommend` and `shopgraph similar`: what a shopper would see, with the reasons."""
+"""`shopgraph recommend`, `shopgraph similar` and `shopgraph search`: what a shopper would see, with the reasons."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ def similar(
     serving = build_serving(load_settings())
     try:
         answer = serving.recommender.similar(product, n)
+    finally:
+        serving.close()
+    _show(answer, as_json)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What a shopper would type.")],
+    n: Count = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Find products by the words of a query and by what it means, and say which of both."""
+    serving = build_serving(load_settings())
+    try:
+        answer = serving.recommender.search(query, n)
     finally:
         serving.close()
     _show(answer, as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shopgraph.dataset.corpus import CorpusConfig, code_names
+from shopgraph.dataset.names import names_of
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.schema import CATALOGUE, RELATIONS
 
@@ -32,7 +33,7 @@ def read_statements(snapshot: Snapshot, config: CorpusConfig) -> Statements:
 
     Brands that are codes ("Manufacturer 69") are no words and are left out, as in the products' own texts.
     """
-    names = {label: _names(snapshot, label) for label in snapshot.nodes}
+    names = {label: names_of(snapshot, label) for label in snapshot.nodes}
     codes = code_names(names["Brand"], config.code_series)
     said = set()
     for relation in CATALOGUE:
@@ -42,14 +43,3 @@ def read_statements(snapshot: Snapshot, config: CorpusConfig) -> Statements:
             if starts[start] and ends[end] and ends[end] not in codes:
                 said.add(SENTENCES[relation].format(start=starts[start], end=ends[end]))
     return Statements(snapshot.id, sorted(said))
-
-
-def _names(snapshot: Snapshot, label: str) -> list[str]:
-    """What a node is called; empty where it is not."""
-    table = snapshot.nodes[label]
-    if label == "Attribute":
-        stated = zip(table["key"].to_pylist(), table["value"].to_pylist(), strict=True)
-        return [f"{key or ''} {value or ''}".strip() for key, value in stated]
-    column = next((name for name in ("title", "name", "text") if name in table.column_names), None)
-    names = table[column].to_pylist() if column else [None] * table.num_rows
-    return [" ".join((name or "").split()) for name in names]

@@ -13,11 +13,25 @@ from shopgraph_cypher import QueryCatalogue
 
 SOURCE_RETURNS = ("items", "scores", "via")
 PARAMETERS = frozenset(
-    {"user", "product", "session", "as_of", "limit", "without", "reach", "release", "half_life_weeks"}
+    {
+        "user",
+        "product",
+        "session",
+        "query",
+        "vector",
+        "as_of",
+        "limit",
+        "without",
+        "reach",
+        "release",
+        "half_life_weeks",
+    }
 )
 """What a source may ask for:
 
 user, product, session: whom or what for; session is a list of product ids, latest first
+query: what was typed, as a Lucene expression
+vector: what was typed, in the space of the text version that the release serves
 as_of: events before it count
 limit: most items to answer with
 without: ids never to answer with

@@ -16,6 +16,11 @@ PREFERRED = {
     "similar_text": ("WRITTEN_BY", "IN_CATEGORY", "MADE_BY"),
 }
 """Relations that speak for a source before the general order; what the user bought before always comes first."""
+FOUND_BY = {
+    "full_text_search": "Its text has what you typed",
+    "text_search": "What it says, and where it is in the graph, is near to what you typed",
+}
+"""In words, why a source answers a query with a product."""
 POPULAR_SOURCES = frozenset({"popular_lately", "popular_in_segment"})
 
 
@@ -23,8 +28,8 @@ POPULAR_SOURCES = frozenset({"popular_lately", "popular_in_segment"})
 class Reason:
     """Why an item is shown.
 
-    `path` alternates nodes `{label, id, title}` and relations `{type, forward}`; empty where nothing but popularity
-    speaks for the item.
+    `path` alternates nodes `{label, id, title}` and relations `{type, forward}`; empty where nothing but popularity, or
+    the query, speaks for the item.
     """
 
     text: str
@@ -37,6 +42,9 @@ def explain(user_id: str, item: Fused, facts: Mapping[str, Any]) -> Reason:
     Args:
         facts: the item's entry of the query `reasons`.
     """
+    found_by = FOUND_BY.get(item.sources[0])
+    if found_by is not None:
+        return Reason(found_by, [])
     user = {"label": "User", "id": user_id, "title": ""}
     target = {"label": "Product", "id": item.id, "title": facts["title"]}
     if facts["times"]:

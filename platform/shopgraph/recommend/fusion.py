@@ -69,6 +69,8 @@ class FusionConfig:
         default_factory=lambda: Blend({"similar_baskets": 1.0, "similar_graph": 1.0, "similar_text": 0.7})
     )
     """For products like one product."""
+    search: Blend = field(default_factory=lambda: Blend({"full_text_search": 1.0, "text_search": 1.0}))
+    """For what answers a query."""
 
     @property
     def sources(self) -> set[str]:

@@ -14,10 +14,12 @@ from shopgraph.recommend.candidate import UNDERIVED, Sources
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.explanation import Reason, explain
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
+from shopgraph.recommend.query import QueryVectors, any_word
 from shopgraph.recommend.rerank import rerank
 
 MOST_ITEMS = 100
 IN_SESSION = "session_neighbours"
+BY_VECTOR = "text_search"
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -56,7 +58,7 @@ class Recommendations:
     as_of: datetime
     step: str
     """How far down the chain for newcomers the answer comes from: personal, session, segment or popular; for products
-    like a product: similar."""
+    like a product: similar; for a query: search, or words where no query encoder is there."""
 
 
 class Recommender:
@@ -65,14 +67,18 @@ class Recommender:
     Args:
         graph: an open connection.
         clock: tells the moment before which events count.
+        vectors: encodes queries.
 
     Raises:
         ConfigurationError: the fusion names a source that has no query file.
     """
 
-    def __init__(self, graph: Graph, clock: Clock, config: RecommendConfig | None = None) -> None:
+    def __init__(
+        self, graph: Graph, clock: Clock, vectors: QueryVectors, config: RecommendConfig | None = None
+    ) -> None:
         self._graph = graph
         self._clock = clock
+        self._vectors = vectors
         self._config = config or RecommendConfig()
         self._sources = Sources(graph)
         self._sources.require(sorted(self._config.fusion.sources))
@@ -128,6 +134,22 @@ class Recommender:
         kept = rerank(self._fused(self._config.fusion.similar, context, state), n, {product_id})
         kept = [Fused(item.id, item.score, item.sources, product_id) for item in kept]
         return self._answer(kept, state, moment, "similar", "")
+
+    def search(self, query: str, n: int = 20) -> Recommendations:
+        """The `n` products that best answer a query, by their words and by the text embedding.
+
+        Raises:
+            InputError: `n` out of range, or the serving version's query encoder is damaged.
+        """
+        _check_count(n)
+        moment = self._clock.now()
+        state = self._graph.wide("serving_state", user="", as_of=moment)
+        vector = self._vectors(dict(state["versions"]).get("text"), query)
+        blend, step = self._config.fusion.search, "search"
+        if vector is None:
+            blend, step = blend.with_source(BY_VECTOR, 0.0), "words"
+        context = self._context(state, moment, n, query=any_word(query), vector=vector, without=[])
+        return self._answer(self._fused(blend, context, state)[:n], state, moment, step, "")
 
     def _steps(self, state: Mapping[str, Any], exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, Blend]]:
         fusion = self._config.fusion

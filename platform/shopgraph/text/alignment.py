@@ -1,9 +1,10 @@
-"""Where the projection of text and graph starts: along what the purchases of one user have in common, and what a query
-has in common with the products it led to."""
+"""Where the projection of text and graph starts: along what the purchases of one user have in common, and what a query,
+or a name of the catalogue, has in common with its products."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,7 +37,7 @@ class Alignment:
 
 @dataclass(frozen=True)
 class Searched:
-    """What searches led to, to be aligned beside the purchases.
+    """What searches led to, or what names are those of, to be aligned beside the purchases.
 
     Shapes:
         queries: (queries, text width), float32: the leading columns of the products' vectors; what a query has none of
@@ -47,11 +48,11 @@ class Searched:
     queries: np.ndarray
     led_to: sp.csr_array
     share: float = 0.5
-    """Of the agreement and of the covariance; the rest is the purchases'."""
+    """Of the agreement and of the covariance; what all leave over is the purchases'."""
 
 
 def fit_alignment(
-    vectors: np.ndarray, bought: sp.csr_array, dimension: int, searched: Searched | None = None
+    vectors: np.ndarray, bought: sp.csr_array, dimension: int, searched: Sequence[Searched] = ()
 ) -> Alignment:
     """Find the directions along which what belongs together agrees most, for how much it differs along them.
 
@@ -59,7 +60,7 @@ def fit_alignment(
     leading eigenvectors of C relative to S: S^-1/2 times those of S^-1/2 C S^-1/2. What most products share (a large
     direction of S) counts little, as the inverse document frequency does for words. Pairs are each two products of a
     user, where a product with n buyers counts n^-1/2, so that what everybody buys is no taste; and each query with each
-    product it led to, both ways round. Purchases and searches are scaled to their shares, C by its eigenvalues' sum.
+    product it led to, both ways round. Each kind of pair is scaled to its share, C by its eigenvalues' sum.
 
     Source: canonical correlation (Hotelling 1936) of a pair's two ends; the whitening is that of within-class
     covariance normalisation (Hatch, Kajarekar and Stolcke 2006).
@@ -78,38 +79,46 @@ def fit_alignment(
     Raises:
         InputError: there is no product, or the dimension is more than the width.
     """
-    shared = (np.diff(bought.indptr) > 1).any()
-    searches = searched if searched is not None and searched.led_to.sum() > 0 else None
-    share = 0.0 if searches is None else searches.share if shared else 1.0
-    if not len(vectors) or dimension > vectors.shape[1] or not (shared or share):
+    kinds, of_purchases = _kinds(bought, searched)
+    if not len(vectors) or dimension > vectors.shape[1] or not (kinds or of_purchases):
         plain = fit_projection(vectors, dimension)
         return Alignment(np.zeros(vectors.shape[1], np.float32), plain.basis, plain.kept_energy)
-    weights = (1 - share) * _shares(bought, 0)
-    rows, total = vectors, weights
-    if searches is not None:
-        weights = weights + share / 2 * _shares(searches.led_to, 0)
-        usual = weights @ vectors / weights.sum()
-        width = searches.queries.shape[1]
-        lacking = np.tile(usual[width:], (len(searches.queries), 1))
-        rows = np.vstack([vectors, np.hstack([searches.queries, lacking])])
-        total = np.concatenate([weights, share / 2 * _shares(searches.led_to, 1)])
-    mean = total @ rows
-    centred = (rows - mean).astype(np.float32)
-    spread = ((centred * total[:, None]).T @ centred).astype(np.float64)
+    weights = of_purchases * _shares(bought, 0)
+    for kind in kinds:
+        weights = weights + kind.share / 2 * _shares(kind.led_to, 0)
+    usual = weights @ vectors / weights.sum()
+    rows, total, ends = [vectors], [weights], [len(vectors)]
+    for kind in kinds:
+        lacking = np.tile(usual[kind.queries.shape[1] :], (len(kind.queries), 1))
+        rows.append(np.hstack([kind.queries, lacking]))
+        total.append(kind.share / 2 * _shares(kind.led_to, 1))
+        ends.append(ends[-1] + len(kind.queries))
+    shares = np.concatenate(total)
+    mean = shares @ np.vstack(rows)
+    centred = (np.vstack(rows) - mean).astype(np.float32)
+    spread = ((centred * shares[:, None]).T @ centred).astype(np.float64)
     energy, directions = np.linalg.eigh(spread)
     whitening = directions / np.sqrt(np.maximum(energy, 0) + max(RIDGE * energy.mean(), 1e-12))
-    products, queries = centred[: len(vectors)], centred[len(vectors) :]
+    products, *queries = np.split(centred, ends[:-1])
     agreement = np.zeros_like(spread)
-    if share < 1:
-        agreement += (1 - share) * _scaled(_within_users(products, bought, whitening))
-    if searches is not None:
-        agreement += share * _scaled(_across(queries, searches.led_to, products, whitening))
+    if of_purchases:
+        agreement += of_purchases * _scaled(_within_users(products, bought, whitening))
+    for asked, kind in zip(queries, kinds, strict=True):
+        agreement += kind.share * _scaled(_across(asked, kind.led_to, products, whitening))
     strength, found = np.linalg.eigh(agreement)
     basis = whitening @ found[:, ::-1][:, :dimension]
     sign = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(dimension)])
     positive = np.maximum(strength, 0)
     kept = float(positive[-dimension:].sum() / positive.sum()) if positive.any() else 0.0
     return Alignment(mean.astype(np.float32), (basis * sign).astype(np.float32), kept)
+
+
+def _kinds(bought: sp.csr_array, searched: Sequence[Searched]) -> tuple[list[Searched], float]:
+    """What has pairs, with its share of one, and the share of the purchases."""
+    kinds = [kind for kind in searched if kind.share and kind.led_to.sum() > 0]
+    left = max(0.0, 1 - sum(kind.share for kind in kinds)) if (np.diff(bought.indptr) > 1).any() else 0.0
+    whole = left + sum(kind.share for kind in kinds)
+    return [replace(kind, share=kind.share / whole) for kind in kinds], left / whole if whole else 0.0
 
 
 def _shares(pairs: sp.csr_array, axis: int) -> np.ndarray:

@@ -44,6 +44,11 @@ class TextConfig:
     """Texts they are searched among before and after; all would take as long as the catalogue."""
     aligned_texts: int = 5000
     """Most bought texts that the projection starts from, see `fit_alignment`."""
+    named: float = 0.25
+    """Share of that start in which the names of categories, brands, authors and attributes are queries for their
+    products: a shop without a record of searches has no others."""
+    named_most: int = 5000
+    """Names that are read for it, those of the most products."""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     copurchase: CopurchaseConfig = field(default_factory=CopurchaseConfig)
     searches: SearchPairsConfig = field(default_factory=SearchPairsConfig)

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from shopgraph.dataset.copurchase import Copurchases, read_copurchases
 from shopgraph.dataset.corpus import Corpus, read_corpus
+from shopgraph.dataset.names import Names, read_names
 from shopgraph.dataset.purchases import Purchases
 from shopgraph.dataset.searches import SearchPairs, read_search_pairs
 from shopgraph.dataset.snapshot import Snapshot
@@ -46,7 +47,7 @@ class Shop:
     """What training reads of a snapshot, and of a version of the graph embedding.
 
     Attributes:
-        texts: all that are read: first the corpus's, then queries, then what stands for a user
+        texts: all that are read: first the corpus's, then queries, names, and what stands for a user
         representatives: (texts,), int64: of each text the row of the product that stands for it
     """
 
@@ -57,7 +58,8 @@ class Shop:
         self.corpus: Corpus = read_corpus(snapshot, config.corpus)
         self.copurchases: Copurchases = read_copurchases(snapshot, self.corpus, config.copurchase)
         self.searches = searches or read_search_pairs(snapshot, config.searches)
-        self.texts = list(dict.fromkeys([*self.corpus.texts, *self.searches.queries, ""]))
+        self.names: Names = read_names(snapshot, config.corpus, config.named_most if config.named else 0)
+        self.texts = list(dict.fromkeys([*self.corpus.texts, *self.searches.queries, *self.names.names, ""]))
         self.representatives = representatives(snapshot, self.corpus)
         self.nodes = graph.nodes(snapshot) if graph is not None else _no_nodes(snapshot)
         self.inputs = text_inputs(self.corpus, self.representatives, self.nodes)

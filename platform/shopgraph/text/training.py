@@ -232,16 +232,16 @@ def _start(
     """
     fusion, graph_width = shop.fusion(config)
     text_of, bought, found = shop.corpus.text_of, shop.bought(), shop.found()
-    share = _searched_share(config.examples)
+    asked = [*shop.searches.queries, *shop.names.names]
     if read is None:
         drawn = np.random.default_rng(seed).permutation(len(shop.corpus.texts))
         times = np.bincount(text_of, bought.sum(axis=0) + found.sum(axis=0), len(drawn))
         texts = np.sort(drawn[np.argsort(-times[drawn], kind="stable")][: config.aligned_texts])
         corpus = encode_texts(reading, [shop.inputs[row] for row in texts], config.batch_texts).matrix
-        queries = encode_texts(reading, shop.searches.queries, config.batch_texts).matrix
+        queries = encode_texts(reading, asked, config.batch_texts).matrix
     else:
         texts, corpus = np.arange(len(shop.corpus.texts)), read[: len(shop.corpus.texts)]
-        queries = read[nodes_of(shop.searches.queries, shop.texts)]
+        queries = read[nodes_of(asked, shop.texts)]
     products = np.flatnonzero(np.isin(text_of, texts))
     with_graph = aligned_width(fusion, 0, graph_width) > 0
     if with_graph:
@@ -249,7 +249,13 @@ def _start(
     vectors = corpus[np.searchsorted(texts, text_of[products])]
     if with_graph and shop.graph is not None:
         vectors = np.hstack([vectors, shop.graph.products.matrix[shop.nodes.products[products]]])
-    return fit_alignment(vectors, bought[:, products], config.dimension, Searched(queries, found[:, products], share))
+    searched, named = np.split(queries, [len(shop.searches.queries)])
+    share = (1 - config.named) * _searched_share(config.examples)
+    asked_for = [
+        Searched(searched, found[:, products], share),
+        Searched(named, shop.names.products[:, products], config.named),
+    ]
+    return fit_alignment(vectors, bought[:, products], config.dimension, asked_for)
 
 
 def _searched_share(config: ExamplesConfig) -> float:

@@ -20,6 +20,8 @@ from text_search import full_text_scores, mean_ndcg, together
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.learning.overrides import configured
+from shopgraph.recommend.candidate import Candidate
+from shopgraph.recommend.fusion import Blend, fuse
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
 from shopgraph.text.config import TextConfig
 
@@ -162,9 +164,14 @@ def test_words_that_judge_are_cut_out_of_the_titles(tmp_path: Path, monkeypatch:
     assert text_chinese.without("ab cd ef", [(0, 2), (6, 8)]) == "cd"
 
 
-def test_words_and_vectors_together_add_up():
-    found = together(np.array([[4.0, 2.0], [0.0, 0.0]]), np.array([[0.1, 0.9], [0.3, 0.2]]), 0.5)
-    assert found == pytest.approx(np.array([[1.05, 0.95], [0.15, 0.1]]))
+def test_words_and_vectors_are_joined_by_rank_as_a_search_joins_them():
+    blend = Blend({"full_text_search": 1.0, "text_search": 2.0}, rank_offset=1.0)
+    words, meaning = np.array([[4.0, 0.0, 5.0]]), np.array([[0.9, 0.3, 0.2]])
+    found = together(words, meaning, blend)
+    assert found.tolist() == [pytest.approx([1 / 3 + 2 / 2, 2 / 3, 1 / 2 + 2 / 4])]
+    listed = {"full_text_search": ["c", "a"], "text_search": ["a", "b", "c"]}
+    served = fuse({name: [Candidate(item, 0.0, None) for item in items] for name, items in listed.items()}, blend)
+    assert {item.id: item.score for item in served} == pytest.approx(dict(zip("abc", found[0], strict=True)))
 
 
 def test_full_text_search_is_neo4j_s_own():

@@ -152,7 +152,7 @@ def tuned(values: dict[str, Any] | None) -> Tuned:
 def test_a_ranker_without_the_graph_sees_nothing_of_any_encoder_nor_of_text_with_graph(year: Path) -> None:
     part = open_year(year, ("validation",))
     shop = Shop(part, ["popularity", TEXT_AND_GRAPH], year, CandidateConfig()).asking(CandidateConfig(depth=5))
-    rows = shop.examples(to_ms(part.learned.before), part.settings("validation")["novel"])
+    rows = shop.examples(to_ms(part.learned.before), part.settings("validation")["cold"])
     told = {f"{name}_{kind}" for name in (*FUSED_ENCODERS, TEXT_AND_GRAPH) for kind in ("score", "rank")}
     assert told <= set(rows.features.names)
     assert not told & set(rows.without_groups(*VARIANTS["ours_without_graph"]).features.names)

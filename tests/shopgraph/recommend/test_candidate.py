@@ -13,20 +13,25 @@ from shopgraph.errors import ConfigurationError
 from shopgraph.graph.connection import Graph
 from shopgraph.publish import serving
 from shopgraph.recommend.candidate import Candidate, Sources
+from shopgraph.schema import FAMILIES
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import open_graph
+
+from .conftest import AXES
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
 BASKETS = [(f"u_{i}", product, 1 + i / 10, "first") for i in range(5) for product in ("s:soup0", "s:bread0")]
 """Soup 0 and bread 0 share five baskets."""
+BREAD = [float(place == AXES["bread"]) for place in range(FAMILIES["text"].dimension)]
+"""A query for bread in the space of the planted texts."""
 
 
 def ask(graph: Graph, source: str, user: str = "u_me", **given: Any) -> list[Candidate]:
     release = serving(graph)
     slots = {family: served.slot for family, served in release.families.items()} if release else {}
     context = {
-        "user": user, "product": "", "session": [], "as_of": NOW, "limit": 50, "without": [], "reach": 50,
-        "release": release.id if release else None, "half_life_weeks": 12.0, **given,
+        "user": user, "product": "", "session": [], "query": "bread0", "vector": BREAD, "as_of": NOW, "limit": 50,
+        "without": [], "reach": 50, "release": release.id if release else None, "half_life_weeks": 12.0, **given,
     }  # fmt: skip
     return Sources(graph).candidates(source, context, slots)
 
@@ -133,8 +138,23 @@ def test_popular_in_segment_asks_those_who_share_most(plant: Callable[..., Any])
     assert ids(ask(plant(bought, users=users).graph, "popular_in_segment")) == ["s:toy0", "s:soup0"]
 
 
+def test_full_text_search_puts_what_has_more_and_rarer_words_first(plant: Callable[..., Any]) -> None:
+    titles = {"s:soup1": "Tomato soup", "s:soup2": "Tomato and basil soup", "s:bread1": "Tomato bread"}
+    shop = plant(BASKETS, product_changes={product: {"title": title} for product, title in titles.items()})
+    assert ids(ask(shop.graph, "full_text_search", query="basil tomato soup")) == ["s:soup2", "s:soup1", "s:bread1"]
+
+
+def test_text_search_finds_the_nearest_in_the_slot_that_serves(plant: Callable[..., Any]) -> None:
+    shop = plant(BASKETS)
+    assert ask(shop.graph, "text_search") == [], "nothing serves yet"
+    for _ in range(2):  # the second time from the other slot
+        shop.publish({"u_me": 0}, ["text"])
+        found = ids(ask(shop.graph, "text_search", reach=6))
+        assert set(found[:4]) == {"s:bread0", "s:bread1", "s:bread2", "s:bread3"}
+
+
 SOURCES = ["repeat_purchases", "bought_together", "graph_neighbours", "text_neighbours", "category_favourites",
-           "popular_lately", "popular_in_segment", "session_neighbours"]  # fmt: skip
+           "popular_lately", "popular_in_segment", "session_neighbours", "full_text_search", "text_search"]  # fmt: skip
 
 
 @pytest.fixture

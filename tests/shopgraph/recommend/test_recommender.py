@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +13,16 @@ from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.fusion import Blend, FusionConfig
+from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.recommender import Recommendations, RecommendConfig, Recommender
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
+NO_MODELS = QueryVectors(Path("no models"))
 PAIR = [(f"u_{i}", product, 1 + i / 10, "first") for i in range(5) for product in ("s:soup0", "s:bread0")]
 
 
 def recommender(graph: Graph, **config: Any) -> Recommender:
-    return Recommender(graph, Clock(graph, "data"), RecommendConfig(**config))
+    return Recommender(graph, Clock(graph, "data"), NO_MODELS, RecommendConfig(**config))
 
 
 def shown(answer: Recommendations) -> list[str]:
@@ -147,3 +150,14 @@ def test_bounds_and_names_are_checked(plant: Callable[..., Any]) -> None:
     assert recommender(shop.graph).similar("s:none").items == []
     with pytest.raises(ConfigurationError, match="crystal_ball"):
         recommender(shop.graph, fusion=FusionConfig(novel=Blend({"crystal_ball": 1.0})))
+
+
+def test_a_search_without_a_query_encoder_finds_by_words(plant: Callable[..., Any]) -> None:
+    shop = plant(PAIR, product_changes={"s:toy1": {"title": "Soup0 kettle for dolls"}})
+    shop.publish({"u_me": 0})
+    answer = recommender(shop.graph).search("the SOUP0 (kettle")
+    assert shown(answer) == ["s:toy1", "s:soup0"]
+    assert (answer.step, {*answer.items[0].sources}) == ("words", {"full_text_search"})
+    for empty in ("", "  ", "\0", "OR AND ("):
+        assert recommender(shop.graph).search(empty).items == []
+    assert shown(recommender(shop.graph).search("soup0 " * 5_000)) == ["s:soup0", "s:toy1"]

@@ -59,7 +59,7 @@ def test_queries_are_placed_with_what_they_led_to():
     queries += np.random.default_rng(2).normal(size=queries.shape).astype(np.float32) * 0.01
     led_to = sp.csr_array((asked[:, None] == taste).astype(np.float32))
     none = sp.csr_array(bought.shape, dtype=np.float32)
-    aligned = fit_alignment(vectors, none, 2, Searched(queries[:24], led_to[:24]))
+    aligned = fit_alignment(vectors, none, 2, [Searched(queries[:24], led_to[:24])])
     mean_of_rest = np.tile(vectors[:, 6:].mean(axis=0), (30, 1))
     found = aligned(np.hstack([queries, mean_of_rest]).astype(np.float32)) @ aligned(vectors).T
     nearest = np.argsort(-found[24:], axis=1)[:, :5]
@@ -70,7 +70,7 @@ def test_queries_are_placed_with_what_they_led_to():
 def test_a_share_of_none_leaves_the_purchases_what_they_are():
     vectors, bought = shop()
     searched = Searched(vectors[:4, :6], sp.csr_array(np.ones((4, len(vectors)), np.float32)), share=0.0)
-    ours, theirs = fit_alignment(vectors, bought, 2, searched), fit_alignment(vectors, bought, 2)
+    ours, theirs = fit_alignment(vectors, bought, 2, [searched]), fit_alignment(vectors, bought, 2)
     assert np.allclose(ours(vectors), theirs(vectors), atol=1e-4)
     assert np.allclose(ours.mean, theirs.mean, atol=1e-6)
 

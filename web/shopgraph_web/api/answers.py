@@ -24,7 +24,8 @@ class Reason(BaseModel):
 
     text: str = Field(description="the reason in words")
     path: list[dict[str, Any]] = Field(
-        description="nodes {label, id, title} and relations {type, forward} in turn; empty where only popularity speaks"
+        description="nodes {label, id, title} and relations {type, forward} in turn; empty where only popularity or "
+        "the query speaks"
     )
 
 
@@ -45,7 +46,9 @@ class RecommendationList(BaseModel):
     release: str | None = Field(description="the release whose vectors served; null before the first one")
     versions: dict[str, str] = Field(description="the model version of each embedding family")
     as_of: datetime = Field(description="the moment the answer is for")
-    step: str = Field(description="what the answer rests on: personal, session, segment, popular or similar")
+    step: str = Field(
+        description="what the answer rests on: personal, session, segment, popular, similar, search or words"
+    )
 
 
 class ProductCard(BaseModel):
