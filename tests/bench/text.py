@@ -47,7 +47,7 @@ from shopgraph.recommend.fusion import FusionConfig
 DATA = ROOT.parent / "shared" / "data"
 FOLDER = OUTPUT / "text"
 TIMED_QUERIES = 200
-SHARPNESSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+SHARPNESSES = (2.0, 4.0, 8.0, 16.0, 32.0)
 HALF_LIVES = (8.0, 16.0, math.inf)
 """Of profiles, in weeks: for each kind of vectors, what validation prefers is what is told."""
 SEARCH, TOGETHER = FusionConfig().search, "full-text and ours, as `search` joins them"
@@ -168,12 +168,17 @@ def books(data: Path, folder: Path) -> Part:
         if variant == "late_fusion":
             query_ms = milliseconds(encoder, queries["test"])
             both = told(TOGETHER, {part: together(by_words[part], scores[part], SEARCH) for part in queries})
+    silent = shop.model("no_searches", exported=True)
+    vectors, encoder = silent.vectors["Product"].matrix, query_folder(silent)
+    scores = {part: served_scores(asked, encoder, vectors) for part, asked in queries.items()}
+    unasked = told("late_fusion without a record of searches", scores, vectors)
     ours, test, new = found["late_fusion"], "search NDCG@10, test", "new books NDCG@20"
     figures = {
         "search.ndcg@10.fulltext": words[test],
         "search.ndcg@10.untouched": before[test],
         "search.ndcg@10.ours": ours[test],
         "search.ndcg@10.together": both[test],
+        "search.ndcg@10.without_searches": unasked[test],
         "search.gain_over_untouched": ours[test] / before[test] - 1,
         "newcomers.books.ndcg@20.untouched": before[new],
         "newcomers.books.ndcg@20.ours": ours[new],
