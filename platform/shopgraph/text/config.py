@@ -9,6 +9,7 @@ from typing import Any
 from shopgraph.dataset.copurchase import CopurchaseConfig
 from shopgraph.dataset.corpus import CorpusConfig
 from shopgraph.dataset.searches import SearchPairsConfig
+from shopgraph.errors import ConfigurationError
 from shopgraph.schema import FAMILIES
 from shopgraph.text.backbone import DEFAULT
 from shopgraph.text.examples import ExamplesConfig
@@ -56,3 +57,7 @@ class TextConfig:
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     tuning: TuningConfig = field(default_factory=TuningConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.named < 1:
+            raise ConfigurationError(f"named={self.named}: must be from 0 to below 1")

@@ -108,3 +108,21 @@ def test_impossible_asks_are_refused():
         fit_alignment(np.ones((2, 4), np.float32), sp.csr_array(np.ones((1, 2), np.float32)), 5)
     with pytest.raises(InputError, match="of 0 texts"):
         fit_alignment(np.ones((0, 4), np.float32), sp.csr_array((1, 0), dtype=np.float32), 2)
+
+
+def test_names_of_the_catalogue_make_a_space_to_search_in_where_nobody_searched():
+    """A name is written unlike any product, in columns of its own, and lacks what all products share."""
+    vectors, bought = shop()
+    taste = np.arange(len(vectors)) % TASTES
+    called = np.arange(12) % TASTES
+    names = np.zeros((12, 8), np.float32)
+    names[np.arange(12), np.array([3, 6, 7])[called]] = 1.0
+    names += np.random.default_rng(3).normal(size=names.shape).astype(np.float32) * 0.01
+    of = sp.csr_array((called[:, None] == taste).astype(np.float32))
+    aligned = fit_alignment(vectors, bought, 2, [Searched(names[:6], of[:6], share=0.25)])
+    nearest = np.argsort(-(aligned(names[6:]) @ aligned(vectors).T), axis=1)[:, :5]
+    assert (nearest % TASTES == called[6:, None]).mean() == 1.0
+    assert share_of_own_taste(aligned(vectors)) > 0.9
+    silent = fit_alignment(vectors, bought, 2)
+    nearest = np.argsort(-(silent(names[6:]) @ silent(vectors).T), axis=1)[:, :5]
+    assert (nearest % TASTES == called[6:, None]).mean() < 0.4

@@ -12,7 +12,7 @@ import pytest
 
 from shopgraph.dataset.searches import SearchPairs
 from shopgraph.dataset.snapshot import Snapshot, assemble
-from shopgraph.errors import InputError
+from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.learning.optimiser import OptimiserConfig
 from shopgraph.query_encoder import FOLDER, QueryEncoder
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
@@ -333,3 +333,9 @@ def test_a_snapshot_without_products_is_refused(config: TextConfig, tmp_path: Pa
 def test_a_dimension_beyond_the_backbone_is_refused(config: TextConfig, tmp_path: Path):
     with pytest.raises(InputError, match="from 32 to 64"):
         train_text_embedding(shop(), replace(config, dimension=64), None, "cpu", 7, tmp_path)
+
+
+@pytest.mark.parametrize("named", [-0.1, 1.0])
+def test_a_share_of_names_that_leaves_nothing_to_the_rest_is_refused(named: float):
+    with pytest.raises(ConfigurationError, match=f"named={named}: must be from 0 to below 1"):
+        TextConfig(named=named)

@@ -1,4 +1,4 @@
-"""What the demo ends with: times, accuracy beside popularity, and sample recommendations with their reasons."""
+"""What the demo ends with: times, accuracy beside popularity, sample recommendations with reasons, and a search."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from shopgraph.evaluation import DEPTH
 from shopgraph.wiring_serving import Serving
 
 SAMPLE_USERS = 5
+SAMPLE_QUERY = "something sweet for breakfast"
 TITLES = {
     "load": "load weeks 1–44 in bulk",
     "train": "train and publish",
@@ -51,7 +52,7 @@ def accuracy_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def print_samples(serving: Serving, console: Console) -> None:
-    """Five households, one recommendation each that they have not bought, with its reason."""
+    """Five households, one recommendation each that they have not bought, with its reason; and what a query finds."""
     table = Table("household", "recommended", "because", title="Five recommendations", title_justify="left")
     for user in sample_users(serving):
         answer = serving.recommender.recommend(user, 5, exclude_owned=True)
@@ -59,6 +60,10 @@ def print_samples(serving: Serving, console: Console) -> None:
             item = answer.items[0]
             table.add_row(user[:10] + "…", item.title, item.reason.text)
     console.print(table)
+    found = Table("found", "because", title=f"A search for {SAMPLE_QUERY!r}", title_justify="left")
+    for item in serving.recommender.search(SAMPLE_QUERY, 5).items:
+        found.add_row(item.title, item.reason.text)
+    console.print(found)
 
 
 def sample_users(serving: Serving) -> list[str]:
