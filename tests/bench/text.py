@@ -47,8 +47,8 @@ from shopgraph.recommend.fusion import FusionConfig
 DATA = ROOT.parent / "shared" / "data"
 FOLDER = OUTPUT / "text"
 TIMED_QUERIES = 200
-SHARPNESSES = (2.0, 4.0, 8.0, 16.0, 32.0)
-HALF_LIVES = (8.0, 16.0, math.inf)
+SHARPNESSES = (2.0, 4.0, 16.0, 32.0)
+HALF_LIVES = (8.0, math.inf)
 """Of profiles, in weeks: for each kind of vectors, what validation prefers is what is told."""
 SEARCH, TOGETHER = FusionConfig().search, "full-text and ours, as `search` joins them"
 TITLES = {"max_tokens": 40, "tuning": {"steps": 30, "optimiser": {"learning_rate": 2e-4}}}
