@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from shopgraph.evaluation import DEPTH
+from shopgraph.recommend.recommender import MOST_ITEMS
 from shopgraph.wiring_serving import Serving
 
 SAMPLE_USERS = 5
-SAMPLE_QUERY = "something sweet for breakfast"
+SAMPLE_QUERY = "a snack for the children"
+SAMPLE_FOUND = 5
 TITLES = {
     "load": "load weeks 1–44 in bulk",
     "train": "train and publish",
@@ -61,7 +63,10 @@ def print_samples(serving: Serving, console: Console) -> None:
             table.add_row(user[:10] + "…", item.title, item.reason.text)
     console.print(table)
     found = Table("found", "because", title=f"A search for {SAMPLE_QUERY!r}", title_justify="left")
-    for item in serving.recommender.search(SAMPLE_QUERY, 5).items:
+    answer = serving.recommender.search(SAMPLE_QUERY, MOST_ITEMS)
+    first_of_title = {item.title: item for item in reversed(answer.items)}
+    best = [item for item in answer.items if first_of_title[item.title] is item]
+    for item in best[:SAMPLE_FOUND]:
         found.add_row(item.title, item.reason.text)
     console.print(found)
 
