@@ -306,13 +306,8 @@ class Shop:
         from accuracy_text import text_and_graph  # what it imports would count as memory of every peer
 
         chosen = CHOSEN[TEXT_AND_GRAPH]
-
-        def encoder() -> tuple[Path, np.ndarray]:
-            name = chosen["encoder"]
-            kept = self._trained(moment_ms, name, FUSED_ENCODERS[name])
-            return kept.with_suffix(""), np.load(kept)["users"]
-
-        return text_and_graph(self._cut(moment_ms), chosen, self._folder, encoder)
+        graph = self._trained(moment_ms, chosen["encoder"], FUSED_ENCODERS[chosen["encoder"]])
+        return text_and_graph(self._cut(moment_ms), chosen, self._folder, graph)
 
     def _encoder(self, moment_ms: int, name: str, epochs: int) -> Scorer:
         """By vectors of an encoder that was trained on the weeks before a moment alone, for the epochs chosen once."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,26 +23,22 @@ from shopgraph.text.shop import GraphVectors
 from shopgraph.text.training import train_text_embedding
 
 
-def text_and_graph(
-    cut: Snapshot, chosen: dict[str, Any], folder: Path, encoder: Callable[[], tuple[Path, np.ndarray]]
-) -> Scorer:
+def text_and_graph(cut: Snapshot, chosen: dict[str, Any], folder: Path, graph: Path) -> Scorer:
     """Scores of the products that nobody had bought when the snapshot was cut; minus infinity for all others.
 
     Args:
         chosen: `half_life_weeks` and `sharpness` of the profiles.
-        folder: where vectors are kept by moment, and texts as the packaged model reads them.
-        encoder: the folder of the graph's encoder trained on the same cut, and its vectors of users; asked where
-            nothing is kept.
+        folder: where vectors are kept by what they were learned with, and texts as the packaged model reads them.
+        graph: vectors of an encoder trained on the same cut; a folder of the same name holds its artefact.
     """
-    purchases, moment = Purchases.of(cut), to_ms(cut.before)
-    kept = folder / "folds" / f"text-and-graph-{moment}.npy"
+    purchases, config = Purchases.of(cut), TextConfig(exported=False)
+    learned_with = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:12]
+    kept = folder / "folds" / f"text-{learned_with}-{graph.stem}.npy"
     if not kept.exists():
-        artefact, users = encoder()
-        graph = GraphVectors("bench", encode_unbought(open_artefact(artefact)), Vectors(cut.ids("User"), users))
+        users = Vectors(cut.ids("User"), np.load(graph)["users"])
+        vectors = GraphVectors("bench", encode_unbought(open_artefact(graph.with_suffix(""))), users)
         with TemporaryDirectory() as work:
-            trained = train_text_embedding(
-                cut, TextConfig(exported=False), graph, "cpu", SEED, Path(work), told, None, folder / "texts"
-            )
+            trained = train_text_embedding(cut, config, vectors, "cpu", SEED, Path(work), told, None, folder / "texts")
         np.save(kept, trained.vectors["Product"].matrix)
-    interest = lately(purchases, moment, chosen["half_life_weeks"])
+    interest = lately(purchases, to_ms(cut.before), chosen["half_life_weeks"])
     return profiles(np.load(kept), interest, purchases.buyers() == 0, chosen["sharpness"])

@@ -151,7 +151,7 @@ def books(data: Path, folder: Path) -> Part:
         rows.append(row)
         return row
 
-    by_words = {part: full_text_scores(asked, texts) for part, asked in queries.items()}
+    by_words = found_by_words(queries, texts)
     words = told("full-text", by_words)
     as_it_came = {part: untouched_scores(asked, shop.untouched) for part, asked in queries.items()}
     before = told("untouched", as_it_came, shop.untouched)
@@ -208,7 +208,7 @@ def chinese(data: Path, folder: Path) -> Part:
         return float(row["test"])
 
     asked = {part: read.words[part] for part in ("validation", "test")}
-    by_words = {part: full_text_scores(queries, titles) for part, queries in asked.items()}
+    by_words = found_by_words(asked, titles)
     words = told("full-text", by_words)
     before = told("untouched", {part: untouched_scores(queries, shop.untouched) for part, queries in asked.items()})
     trained = shop.model("zh", read.searches, graph=False, exported=True, **TITLES)
@@ -248,6 +248,13 @@ def beauty(data: Path, folder: Path) -> Part:
         "newcomers.beauty.gain_over_untouched": ours / before - 1,
     }
     return figures, {"Amazon Beauty, new products": rows}
+
+
+def found_by_words(queries: dict[str, list[str]], texts: list[str]) -> dict[str, np.ndarray]:
+    """Full-text scores by part, all of one server."""
+    scores = full_text_scores([query for asked in queries.values() for query in asked], texts)
+    ends = np.cumsum([len(asked) for asked in queries.values()])
+    return dict(zip(queries, np.split(scores, ends[:-1]), strict=True))
 
 
 def milliseconds(folder: Path, queries: list[str]) -> float:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shopgraph.evaluation import DEPTH
-from shopgraph.recommend.recommender import MOST_ITEMS
+from shopgraph.recommend.recommender import MOST_ITEMS, Item
 from shopgraph.wiring_serving import Serving
 
 SAMPLE_USERS = 5
@@ -63,10 +63,10 @@ def print_samples(serving: Serving, console: Console) -> None:
             table.add_row(user[:10] + "…", item.title, item.reason.text)
     console.print(table)
     found = Table("found", "because", title=f"A search for {SAMPLE_QUERY!r}", title_justify="left")
-    answer = serving.recommender.search(SAMPLE_QUERY, MOST_ITEMS)
-    first_of_title = {item.title: item for item in reversed(answer.items)}
-    best = [item for item in answer.items if first_of_title[item.title] is item]
-    for item in best[:SAMPLE_FOUND]:
+    by_title: dict[str, Item] = {}
+    for item in serving.recommender.search(SAMPLE_QUERY, MOST_ITEMS).items:
+        by_title.setdefault(item.title, item)
+    for item in list(by_title.values())[:SAMPLE_FOUND]:
         found.add_row(item.title, item.reason.text)
     console.print(found)
 
