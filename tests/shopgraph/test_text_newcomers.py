@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ TEXTS = {
 TUNED = {"tuning": {"steps": 4, "batch_pairs": 8}, "judged_pairs": 20, "judged_texts": 50}
 WRITTEN = "Trail runner. shoes. P. Runner. SPORT > FOOTWEAR. colour red. size 43. Light, and for muddy ground."
 WORDS = {"books": "paperback novel", "shoes": "running shoes"}
+SOUGHT = {"books": "bedtime", "shoes": "jogging"}
 CODES = [f"Maker {number}" for number in range(20)]
 NEW = "s:new"
 STATED = {
@@ -40,7 +42,8 @@ STATED = {
 
 
 class WordyShop(Shop):
-    """Titles say what a product is; brands stand for tastes, twenty more are codes, and one product states all else."""
+    """Titles say what a product is, searches before a purchase say it in other words; brands stand for tastes, twenty
+    more are codes, and one product states all else."""
 
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self.words: dict[str, dict[str, str]] = {}
@@ -65,6 +68,12 @@ class WordyShop(Shop):
         for name, ends in STATED.items():
             more = [{"start": product, "end": end} for product in self.wordy for end in ends]
             relations[name] = [*relations.get(name, []), *more]
+        nodes["SearchTerm"] = [{"id": words, "text": words} for words in SOUGHT.values()]
+        relations["SEARCHED"] = [
+            {"start": user, "end": SOUGHT[taste], "line_id": f"{user}{at}", "at": at - timedelta(hours=1)}
+            for user, product, at in self.bought
+            if (taste := self.brands[product])
+        ]
         return nodes, relations
 
     def add_with_words(self) -> None:
@@ -138,9 +147,11 @@ def test_a_new_product_has_a_fused_vector_with_its_inductive_one_as_input(shop: 
     assert found["text_blue_top"].split("\n")[0] == nearest
     assert any("similar_text" in item.sources for item in shop.recommender.similar(NEW, 12).items)
 
-    meant = shop.recommender.search("jogging", 4)
-    assert (meant.step, {source for item in meant.items for source in item.sources}) == ("search", {"text_search"})
-    assert {shop.brands[item.id] for item in meant.items} == {"shoes"}
+    for taste, words in SOUGHT.items():
+        meant = shop.recommender.search(words, 8)
+        assert (meant.step, {source for item in meant.items for source in item.sources}) == ("search", {"text_search"})
+        # the two that state all are what nearly every name leads to, so they come for any words
+        assert {shop.brands[item.id] for item in meant.items if item.id not in shop.wordy} == {taste}
     assert shop.recommender.search("muddy ground").items[0].id == NEW
 
     # the vectors of another graph version are of another space: the text is read with what stands in for one
