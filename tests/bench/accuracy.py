@@ -60,11 +60,13 @@ def main() -> None:
             run(year, kind, name)
     rows = list(read(year / "results"))
     parts = list(timed_parts(year / "results"))
-    figures = {**keys(rows), **speed_keys(parts), **whole_run(year / SECONDS)}
+    total = whole_run(year / SECONDS)
+    figures = {**keys(rows), **speed_keys(parts), **total}
     tables = {f"{setting}, weeks 49-53": list(lines(rows, setting)) for setting in SETTINGS}
     tables["novel NDCG@20, vectors pushed the worst way"] = list(robust_lines(rows))
     tables["an epoch, each pair positive once"] = parts
-    path = write("accuracy", figures, tables)
+    part = f"make bench-accuracy BENCH='--only {' '.join(asked.only or ())}'"
+    path = write("accuracy", figures, tables) if total else write("accuracy-part", figures, tables, part)
     show(tables)
     print(f"written to {path}")
 

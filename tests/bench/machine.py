@@ -30,14 +30,15 @@ def facts() -> dict[str, Any]:
     }
 
 
-def write(name: str, figures: dict[str, float], tables: dict[str, Any]) -> Path:
-    """Write build/bench/NAME.json and return its path."""
+def write(name: str, figures: dict[str, float], tables: dict[str, Any], command: str = "") -> Path:
+    """Write build/bench/NAME.json and return its path; BENCHMARKS.md has a section a command."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=10
     ).stdout.strip()
     path = OUTPUT / f"{name}.json"
-    content = {"machine": facts(), "commit": commit, "figures": figures, "tables": tables}
+    command = command or f"make bench-{name}"
+    content = {"machine": facts(), "commit": commit, "command": command, "figures": figures, "tables": tables}
     path.write_text(json.dumps(content, indent=2, default=str) + "\n")
     return path
 

@@ -1,18 +1,29 @@
-"""Gathers build/bench/*.json into BENCHMARKS.md: only what a benchmark wrote is said."""
+"""Gathers build/bench/*.json into BENCHMARKS.md: only what a benchmark wrote is said.
+
+Sections of benchmarks that left nothing here were written elsewhere or earlier, as their first lines say, and stay.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from machine import OUTPUT, ROOT
 
 
-def section(path: Path) -> str:
+def kept(report: str) -> dict[str, str]:
+    """Sections of an earlier report by the command that wrote each."""
+    parts = re.split(r"^## (make .+)\n", report, flags=re.MULTILINE)[1:]
+    return {command: f"## {command}\n{body.rstrip()}\n" for command, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def section(path: Path) -> tuple[str, str]:
+    """What a benchmark wrote, and the command that ran it."""
     content = json.loads(path.read_text())
     machine = content["machine"]
     lines = [
-        f"## make bench-{path.stem}",
+        f"## {content['command']}",
         "",
         (
             f"Commit {content['commit']}, {machine['processor']}, {machine['cores']} cores, "
@@ -26,7 +37,7 @@ def section(path: Path) -> str:
     for title, rows in content["tables"].items():
         if rows:
             lines += ["", f"**{title}**", "", *table(rows)]
-    return "\n".join(lines) + "\n"
+    return content["command"], "\n".join(lines) + "\n"
 
 
 def table(rows: list[dict[str, object]]) -> list[str]:
@@ -49,10 +60,12 @@ def main() -> None:
     found = sorted(OUTPUT.glob("*.json"))
     if not found:
         raise SystemExit("no benchmark has written to build/bench yet: run 'make bench'")
+    report = ROOT / "BENCHMARKS.md"
+    sections = kept(report.read_text() if report.exists() else "") | dict(section(path) for path in found)
     told = "Written by `make bench`; each section is of the machine it names, and of the commit that wrote it last."
     head = f"# Benchmarks\n\n{told}\n\n"
-    (ROOT / "BENCHMARKS.md").write_text(head + "\n".join(section(path) for path in found))
-    print(f"wrote {ROOT / 'BENCHMARKS.md'}")
+    report.write_text(head + "\n".join(sections[command] for command in sorted(sections)))
+    print(f"wrote {report}")
 
 
 if __name__ == "__main__":
