@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shopgraph.text.backbone import readable
+from shopgraph.text.compiled import CompiledReader, compiled
 from shopgraph.tracking import Progress, silent
 
 if TYPE_CHECKING:
@@ -55,33 +56,37 @@ def encode_texts(
         folder: where finished chunks are kept. It must belong to this model and these texts alone.
         unit: whether vectors are scaled to unit length.
     """
-    started, fresh = time.monotonic(), 0
+    started = time.monotonic()
     order = np.argsort([len(_text(item)) for item in texts], kind="stable")
-    chunks = []
-    for first in range(0, len(texts), CHUNK_TEXTS):
-        rows = order[first : first + CHUNK_TEXTS]
-        file = folder / f"chunk-{first:07d}.npy" if folder else None
-        if file is not None and file.exists():
-            chunks.append(np.load(file))
-        else:
-            chunks.append(_encode(model, [texts[row] for row in rows], batch_texts, unit))
-            fresh += len(rows)
-            if file is not None:
-                _keep(chunks[-1], file)
-        progress(STEP, first + len(rows), len(texts))
+    chunks = {first: order[first : first + CHUNK_TEXTS] for first in range(0, len(texts), CHUNK_TEXTS)}
+    files = {first: folder / f"chunk-{first:07d}.npy" for first in chunks} if folder else {}
+    kept = {first for first, file in files.items() if file.exists()}
+    fresh = [texts[row] for first in chunks.keys() - kept for row in chunks[first]]
+    reader = compiled(model, fresh)
     encoded = np.empty((len(texts), model.get_embedding_dimension() or 0), np.float32)
-    if chunks:
-        encoded[order] = np.concatenate(chunks)
-    return Encoded(encoded, fresh, time.monotonic() - started)
+    for first, rows in chunks.items():
+        if first in kept:
+            encoded[rows] = np.load(files[first])
+        else:
+            encoded[rows] = _encode(model, [texts[row] for row in rows], batch_texts, unit, reader)
+            if first in files:
+                _keep(encoded[rows], files[first])
+        progress(STEP, first + len(rows), len(texts))
+    return Encoded(encoded, len(fresh), time.monotonic() - started)
 
 
 def _text(item: Any) -> str:
     return item if isinstance(item, str) else item["text"]
 
 
-def _encode(model: SentenceTransformer, texts: list[Any], batch_texts: int, unit: bool) -> np.ndarray:
+def _encode(
+    model: SentenceTransformer, texts: list[Any], batch_texts: int, unit: bool, reader: CompiledReader | None
+) -> np.ndarray:
     sound = readable(texts) if isinstance(texts[0], str) else texts
-    return model.encode(sound, batch_size=batch_texts, show_progress_bar=False, normalize_embeddings=unit)
+    if reader is None:
+        return model.encode(sound, batch_size=batch_texts, show_progress_bar=False, normalize_embeddings=unit)
+    found = reader(sound)
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12) if unit else found
 
 
 def _keep(chunk: np.ndarray, file: Path) -> None:
