@@ -40,19 +40,19 @@ SHARPNESS = 2.0
 """Of the profiles where no earlier weeks can choose it: what the year's validation weeks choose most often."""
 PRODUCTS_AT_ONCE = 4096
 MOVING = {"steps": 25, "batch_pairs": 32}
-FEWER_NAMES = {"named_most": 1000}
-"""Of a backbone that learns, too: seconds a step, and all texts and names are read anew."""
+LESS_READ = {"named_most": 1000, "judged_texts": 500, "judged_pairs": 100}
+"""Of a backbone that learns, too: seconds a step, and all that it is asked is read anew."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "text_only": {"fusion": {"kind": "none"}},
-    "early_fusion": {"fusion": {"kind": "early"}},
+    "early_fusion": {"fusion": {"kind": "early"}, "judged_texts": 500, "judged_pairs": 100},
     "late_fusion": {"fusion": {"kind": "late"}},
     "pretrained": {"pretraining": {"steps": 60}},
-    "full": {**FEWER_NAMES, "tuning": {**MOVING, "frozen_layers": 0}},
+    "full": {**LESS_READ, "tuning": {**MOVING, "frozen_layers": 0}},
     "adversarial": {
-        **FEWER_NAMES,
+        **LESS_READ,
         "tuning": {**MOVING, "frozen_layers": 0, "adversarial": {"name": "fgsm"}},
     },
-    "lora": {**FEWER_NAMES, "tuning": {**MOVING, "lora": {"rank": 16}, "optimiser": {"learning_rate": 3e-4}}},
+    "lora": {**LESS_READ, "tuning": {**MOVING, "lora": {"rank": 16}, "optimiser": {"learning_rate": 3e-4}}},
 }
 """What each row of the tables changes in the configuration of its part."""
 

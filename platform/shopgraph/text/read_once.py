@@ -66,24 +66,40 @@ class Reading:
         return encode_texts(network, texts, config.batch_texts, self._folder, self._progress).matrix
 
 
+class Read:
+    """Vectors of texts, looked up.
+
+    Attributes:
+        vectors: of the texts that it was made of, in their order, (texts, width), float32
+    """
+
+    def __init__(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        self.vectors, self._row_of = vectors, {text: row for row, text in enumerate(texts)}
+
+    def rows(self, texts: Sequence[str]) -> list[int]:
+        return [self._row_of[text] for text in texts]
+
+    def of(self, texts: Sequence[str]) -> np.ndarray:
+        """(texts, width), float32"""
+        return self.vectors[self.rows(texts)]
+
+
 class ReadTexts(InputModule):
     """In the place of a network and its pooling: the vectors of texts that were read before.
 
     Args:
         first: whose graph vectors join.
-        vectors: of the texts, (texts, width), float32
     """
 
-    def __init__(self, first: TextAndGraph, texts: Sequence[str], vectors: torch.Tensor) -> None:
+    def __init__(self, first: TextAndGraph, read: Read) -> None:
         super().__init__()
         self._graph_of = first.graph_of
-        self._row_of = {text: row for row, text in enumerate(texts)}
-        self._vectors = vectors
+        self._read, self._vectors = read, torch.from_numpy(read.vectors)
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **_: Any) -> dict[str, Any]:
         """The texts' vectors, sentence_embedding: (inputs, width), and the graph's."""
         asked = stated(inputs)
-        rows = torch.tensor([self._row_of[item["text"]] for item in asked])
+        rows = torch.tensor(self._read.rows([item["text"] for item in asked]))
         return {"sentence_embedding": self._vectors[rows], **self._graph_of(asked)}
 
     def forward(self, features: dict[str, torch.Tensor], **_: Any) -> dict[str, torch.Tensor]:
@@ -93,11 +109,11 @@ class ReadTexts(InputModule):
         raise InputError("texts that were read once are not kept: call save_fused on the model itself")
 
 
-def reading_once(model: SentenceTransformer, texts: Sequence[str], vectors: np.ndarray) -> SentenceTransformer:
+def reading_once(model: SentenceTransformer, read: Read) -> SentenceTransformer:
     """A model of the same last stages, which train with it, that knows these texts alone.
 
-    Shapes:
-        vectors: (texts, width), float32, as the model's network and pooling give them
+    Args:
+        read: as the model's network and pooling give them.
     """
-    stages = [ReadTexts(first_stage(model), texts, torch.from_numpy(vectors)), *list(model)[2:]]
+    stages = [ReadTexts(first_stage(model), read), *list(model)[2:]]
     return SentenceTransformer(modules=stages, device=str(model.device))

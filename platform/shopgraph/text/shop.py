@@ -47,7 +47,8 @@ class Shop:
     """What training reads of a snapshot, and of a version of the graph embedding.
 
     Attributes:
-        texts: all that are read: first the corpus's, then queries, names, and what stands for a user
+        queries: what people searched for, then names
+        texts: all that are read: first the corpus's, then queries, and what stands for a user
         representatives: (texts,), int64: of each text the row of the product that stands for it
     """
 
@@ -59,7 +60,8 @@ class Shop:
         self.copurchases: Copurchases = read_copurchases(snapshot, self.corpus, config.copurchase)
         self.searches = searches or read_search_pairs(snapshot, config.searches)
         self.names: Names = read_names(snapshot, config.corpus, config.named_most if config.named else 0)
-        self.texts = list(dict.fromkeys([*self.corpus.texts, *self.searches.queries, *self.names.names, ""]))
+        self.queries = [*self.searches.queries, *self.names.names]
+        self.texts = list(dict.fromkeys([*self.corpus.texts, *self.queries, ""]))
         self.representatives = representatives(snapshot, self.corpus)
         self.nodes = graph.nodes(snapshot) if graph is not None else _no_nodes(snapshot)
         self.inputs = text_inputs(self.corpus, self.representatives, self.nodes)

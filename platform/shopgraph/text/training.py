@@ -22,7 +22,7 @@ from shopgraph.query_encoder import FOLDER as QUERY
 from shopgraph.registry import Vectors
 from shopgraph.text.alignment import Alignment, Searched, fit_alignment
 from shopgraph.text.backbone import open_backbone
-from shopgraph.text.catalogue import encode_catalogue, join_graph, nodes_of
+from shopgraph.text.catalogue import encode_catalogue, join_graph
 from shopgraph.text.characters import add_characters
 from shopgraph.text.config import FAMILY, TextConfig
 from shopgraph.text.encoding import encode_texts
@@ -31,7 +31,7 @@ from shopgraph.text.export import export_error, export_queries
 from shopgraph.text.fusion import aligned_width, open_fused, projected, read_together, save_fused, with_nodes
 from shopgraph.text.judge import Judge
 from shopgraph.text.pretraining import pretrain
-from shopgraph.text.read_once import Reading, reading_once
+from shopgraph.text.read_once import Read, Reading, reading_once
 from shopgraph.text.reader import MODEL
 from shopgraph.text.retrieval import pair_recall
 from shopgraph.text.shop import GraphVectors, Shop
@@ -172,17 +172,13 @@ def _tuned(
     progress: Progress,
 ) -> tuple[SentenceTransformer, _Tuned, np.ndarray | None]:
     """The fine-tuned model, and the vectors of `shop.texts` where each has one from before; work holds its files."""
-    fusion, graph_width = shop.fusion(config)
-
-    def read_once(model: SentenceTransformer, characters: float) -> np.ndarray | None:
-        stays = not _tuning(config, characters).moves_the_backbone() and fusion.kind != "early"
-        return reading.by(model, shop.texts, characters) if stays else None
-
     if (work / TUNING).exists():
         kept = json.loads((work / TUNING).read_text())
         tuned = _Tuned([EpochRecord(**record) for record in kept["curve"]], kept["metrics"])
         model = open_fused(work / MODEL, device)
-        return model, tuned, read_once(model, tuned.metrics[CHARACTERS])
+        stays = _stays(shop, config, tuned.metrics[CHARACTERS])
+        return model, tuned, reading.by(model, shop.texts, tuned.metrics[CHARACTERS]) if stays else None
+    fusion, graph_width = shop.fusion(config)
     backbone = open_backbone(config.backbone, device, config.max_tokens, config.backbone_options, seed)
     sampled, sentences = [shop.corpus.texts[row] for row in judge.rows], shop.sentences(config)
     figures = {"before": judge.figures(reading.as_it_came(sampled))}
@@ -193,16 +189,23 @@ def _tuned(
     if pretrained is not None:
         metrics["pretraining.perplexity_before"] = pretrained.before
         metrics["pretraining.perplexity_after"] = pretrained.after
-    read = read_once(backbone, characters)
     with own_randomness(seed):
         reading_both = read_together(backbone, fusion, graph_width)
     if shop.graph is not None:
         with_nodes(reading_both, shop.graph.matrix())
-    start = _start(shop, reading_both, config, seed, read)
+    stays = _stays(shop, config, characters)
+    rows = np.arange(len(shop.corpus.texts)) if stays else _aligned(shop, config, seed)
+    read = None
+    if fusion.kind != "early":
+        asked = [*(shop.corpus.texts[row] for row in rows), *shop.queries, *sampled]
+        texts = shop.texts if stays else list(dict.fromkeys(asked))
+        read = Read(texts, reading.by(backbone, texts, characters))
+    start = _start(shop, reading_both, config, rows, read)
     model = projected(reading_both, start)
-    trained = model if read is None else reading_once(model, shop.texts, read)
+    known = model if read is None else reading_once(model, read)
     inputs = [shop.inputs[row] for row in judge.rows]
-    figures["start"] = judge.figures(encode_texts(trained, inputs, config.batch_texts).matrix)
+    figures["start"] = judge.figures(encode_texts(known, inputs, config.batch_texts).matrix)
+    trained = known if stays else model
     progress(STEP, 0, tuning.steps)
     with _whole(work) as draft:
         curve = tune(trained, shop.examples, tuning, device, seed, progress, draft / ADAPTERS)
@@ -215,7 +218,12 @@ def _tuned(
         metrics["projection.kept"] = start.kept
         kept = {"curve": [asdict(record) for record in curve], "metrics": metrics}
         (draft / TUNING).write_text(json.dumps(kept))
-    return model, _Tuned(curve, metrics), read
+    return model, _Tuned(curve, metrics), read.vectors if stays and read is not None else None
+
+
+def _stays(shop: Shop, config: TextConfig, characters: float) -> bool:
+    """Whether what the backbone makes of a text is the same before and after fine-tuning, whatever its graph vector."""
+    return not _tuning(config, characters).moves_the_backbone() and shop.fusion(config)[0].kind != "early"
 
 
 def _tuning(config: TextConfig, characters: float) -> TuningConfig:
@@ -223,25 +231,31 @@ def _tuning(config: TextConfig, characters: float) -> TuningConfig:
     return replace(config.tuning, frozen_layers=0) if characters else config.tuning
 
 
+def _aligned(shop: Shop, config: TextConfig, seed: int) -> np.ndarray:
+    """Ascending rows of the texts whose products were bought or found most, so many as a start reads for itself."""
+    drawn = np.random.default_rng(seed).permutation(len(shop.corpus.texts))
+    times = np.bincount(shop.corpus.text_of, shop.bought().sum(axis=0) + shop.found().sum(axis=0), len(drawn))
+    return np.sort(drawn[np.argsort(-times[drawn], kind="stable")][: config.aligned_texts])
+
+
 def _start(
-    shop: Shop, reading: SentenceTransformer, config: TextConfig, seed: int, read: np.ndarray | None
+    shop: Shop, reading: SentenceTransformer, config: TextConfig, texts: np.ndarray, read: Read | None
 ) -> Alignment:
     """Of what was bought or found most, each product with its own vector of the graph where the two meet late.
 
     Where they meet early, a text is read with the vector of the product that represents it.
+
+    Args:
+        texts: ascending rows of the texts that count.
+        read: their vectors and those of queries; None where they have to be read together with the graph.
     """
     fusion, graph_width = shop.fusion(config)
     text_of, bought, found = shop.corpus.text_of, shop.bought(), shop.found()
-    asked = [*shop.searches.queries, *shop.names.names]
     if read is None:
-        drawn = np.random.default_rng(seed).permutation(len(shop.corpus.texts))
-        times = np.bincount(text_of, bought.sum(axis=0) + found.sum(axis=0), len(drawn))
-        texts = np.sort(drawn[np.argsort(-times[drawn], kind="stable")][: config.aligned_texts])
         corpus = encode_texts(reading, [shop.inputs[row] for row in texts], config.batch_texts).matrix
-        queries = encode_texts(reading, asked, config.batch_texts).matrix
+        queries = encode_texts(reading, shop.queries, config.batch_texts).matrix
     else:
-        texts, corpus = np.arange(len(shop.corpus.texts)), read[: len(shop.corpus.texts)]
-        queries = read[nodes_of(asked, shop.texts)]
+        corpus, queries = read.of([shop.corpus.texts[row] for row in texts]), read.of(shop.queries)
     products = np.flatnonzero(np.isin(text_of, texts))
     with_graph = aligned_width(fusion, 0, graph_width) > 0
     if with_graph:
