@@ -44,7 +44,7 @@ LESS_READ = {"named_most": 1000, "judged_texts": 500, "judged_pairs": 100}
 """Of a backbone that learns, too: seconds a step, and all that it is asked is read anew."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "text_only": {"fusion": {"kind": "none"}},
-    "early_fusion": {"fusion": {"kind": "early"}, "judged_texts": 500, "judged_pairs": 100},
+    "early_fusion": {**LESS_READ, "fusion": {"kind": "early"}, "tuning": MOVING},
     "late_fusion": {"fusion": {"kind": "late"}},
     "pretrained": {"pretraining": {"steps": 60}},
     "full": {**LESS_READ, "tuning": {**MOVING, "frozen_layers": 0}},

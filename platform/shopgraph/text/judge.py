@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
@@ -32,14 +33,15 @@ class Judge:
         self._config = config.tuning
         self._seed = seed
 
-    def figures(self, encoded: np.ndarray) -> dict[str, float]:
-        """Figures of the sampled texts as a model encodes them; none without pairs.
+    def figures(self, encode: Callable[[], np.ndarray]) -> dict[str, float]:
+        """Figures of the sampled texts as a model encodes them; none without pairs, and then it is not asked.
 
         Shapes:
-            encoded: (sampled, width), unit length
+            encode(): (sampled, width), unit length
         """
         if not len(self.pairs):
             return {}
+        encoded = encode()
         found = {"retrieval.recall@20": pair_recall(encoded, np.searchsorted(self.rows, self.pairs))}
         drawn = list(islice(batches(self.pairs, self._links, self._config.batch_pairs, self._seed), JUDGED_BATCHES))
         if drawn:

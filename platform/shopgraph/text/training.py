@@ -181,7 +181,7 @@ def _tuned(
     fusion, graph_width = shop.fusion(config)
     backbone = open_backbone(config.backbone, device, config.max_tokens, config.backbone_options, seed)
     sampled, sentences = [shop.corpus.texts[row] for row in judge.rows], shop.sentences(config)
-    figures = {"before": judge.figures(reading.as_it_came(sampled))}
+    figures = {"before": judge.figures(lambda: reading.as_it_came(sampled))}
     characters = add_characters(backbone, sentences, config.characters, seed)
     tuning = _tuning(config, characters)
     metrics: dict[str, float] = {CHARACTERS: characters}
@@ -204,12 +204,12 @@ def _tuned(
     model = projected(reading_both, start)
     known = model if read is None else reading_once(model, read)
     inputs = [shop.inputs[row] for row in judge.rows]
-    figures["start"] = judge.figures(encode_texts(known, inputs, config.batch_texts).matrix)
+    figures["start"] = judge.figures(lambda: encode_texts(known, inputs, config.batch_texts).matrix)
     trained = known if stays else model
     progress(STEP, 0, tuning.steps)
     with _whole(work) as draft:
         curve = tune(trained, shop.examples, tuning, device, seed, progress, draft / ADAPTERS)
-        figures["after"] = judge.figures(encode_texts(trained, inputs, config.batch_texts).matrix)
+        figures["after"] = judge.figures(lambda: encode_texts(trained, inputs, config.batch_texts).matrix)
         save_fused(model, draft / MODEL)
         if config.exported:
             export_queries(model, draft / QUERY)
