@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +47,9 @@ class Settings(BaseSettings):
     """`wall`: "now" is this moment. `data`: "now" is the newest event in the graph (for historical data)."""
     cypher_path: Path | None = None
     """A folder of the shop's own named query files; read mode only."""
+    fusion: str | None = None
+    """What `recommend()` asks in each setting and how loudly: JSON, or a file of it, of fields to set anew, e.g.
+    {"novel": {"weights": {"my_source": 0.2, "popular_lately": 0}}}."""
     source: str = "shop"
     """Source name of raw user ids given to the API, the namespace they are pseudonymised in."""
 
@@ -107,6 +111,21 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = "SHOPGRAPH_" + "_".join(str(part) for part in first["loc"]).upper()
         raise ConfigurationError(f"{name}: {first['msg']} (got {first.get('input')!r})") from None
+
+
+def read_json(given: str, named: str) -> dict[str, Any]:
+    """What an operator gave as a JSON object, or as the path of a file of one.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    try:
+        found = json.loads(given if given.lstrip().startswith("{") else Path(given).read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigurationError(f"{named} {given}: {error}") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{named} {given}: expected an object of fields, found {type(found).__name__}")
+    return found
 
 
 def utc_now() -> datetime:

@@ -10,11 +10,12 @@ from shopgraph.graph.connection import Graph
 from shopgraph.graph.migration import Schema
 from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, open_pseudonymiser
 from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.fusion import FusionConfig
 from shopgraph.recommend.query import QueryVectors
-from shopgraph.recommend.recommender import Recommender
+from shopgraph.recommend.recommender import RecommendConfig, Recommender
 from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_server import Neo4jServer
-from shopgraph.settings import Settings
+from shopgraph.settings import Settings, read_json
 from shopgraph.tracking import RunLog
 from shopgraph_cypher import load_queries
 
@@ -47,6 +48,18 @@ def open_graph(settings: Settings, apply_schema: bool = True) -> Graph:
     return graph
 
 
+def recommend_config(settings: Settings) -> RecommendConfig:
+    """What is built in, with what the operator set anew.
+
+    Raises:
+        ConfigurationError: what was set can't be read, or has no such field.
+    """
+    if not settings.fusion:
+        return RecommendConfig()
+    named = "SHOPGRAPH_FUSION"
+    return RecommendConfig(fusion=FusionConfig().changed(read_json(settings.fusion, named), named))
+
+
 def broker_url(settings: Settings) -> str:
     """The shop's own broker when one is named, else the managed one."""
     return settings.broker_url or Broker(settings).url()
@@ -54,7 +67,7 @@ def broker_url(settings: Settings) -> str:
 
 @dataclass(frozen=True)
 class Serving:
-    """What a serving process needs, opened after the fork."""
+    """What a serving process needs, opened after the fork; leaving it closes it."""
 
     settings: Settings
     graph: Graph
@@ -65,6 +78,12 @@ class Serving:
     def pseudonym(self, user: str) -> str:
         """The graph's id of a user: a raw id of the shop, or a pseudonym, which is taken as it is."""
         return user if PSEUDONYM.fullmatch(user) else self.pseudonymiser.pseudonym(self.settings.source, user)
+
+    def __enter__(self) -> Serving:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self.graph.close()
@@ -81,7 +100,9 @@ def build_serving(settings: Settings) -> Serving:
     graph = open_graph(settings)
     try:
         confirm_key(graph, pseudonymiser)
-        recommender = Recommender(graph, Clock(graph, settings.clock), QueryVectors(settings.models))
+        recommender = Recommender(
+            graph, Clock(graph, settings.clock), QueryVectors(settings.models), recommend_config(settings)
+        )
     except BaseException:
         graph.close()
         raise

@@ -19,9 +19,10 @@ from rich.table import Table
 
 from shopgraph.cli.demo.companions import Companions
 from shopgraph.cli.demo.loop import LATER, load
-from shopgraph.cli.demo.scoring import EMBEDDING, POPULARITY, RECOMMENDER
+from shopgraph.cli.demo.scoring import EMBEDDING
 from shopgraph.dataset.snapshot import export_snapshot
 from shopgraph.ingest.journey import WEEK_STARTS
+from shopgraph.recommend.backtest import POPULARITY, RECOMMENDER
 from shopgraph.services.broker import Broker
 from shopgraph.services.local_process import free_port, listens
 from shopgraph.services.neo4j_server import Neo4jServer

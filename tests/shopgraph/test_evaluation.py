@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from shopgraph.cli.demo.scoring import Judged
 from shopgraph.evaluation import (
     NO_ITEM,
     by_segment,
@@ -17,6 +16,7 @@ from shopgraph.evaluation import (
 )
 from shopgraph.ingest.journey import read_journey
 from shopgraph.privacy.pseudonym import Pseudonymiser
+from shopgraph.recommend.backtest import Judged
 
 SHAPE = (2, 6)
 

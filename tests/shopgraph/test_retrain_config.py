@@ -22,7 +22,7 @@ def test_fields_are_read_by_family(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("{", "line 1 column 2"),
-        ('["graph"]', "expected fields by family"),
+        ('["graph"]', "expected an object of fields, found list"),
         ('{"graph": "gat"}', "expected fields by family"),
         ('{"image": {}}', "'image' is not trained"),
     ],

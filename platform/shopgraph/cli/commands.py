@@ -7,6 +7,7 @@ import typer
 from shopgraph.cli import (
     demo,
     encode,
+    evaluate,
     export,
     findings,
     ingest,
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command()(recommend.recommend)
     app.command()(recommend.similar)
     app.command()(recommend.search)
+    app.command()(evaluate.evaluate)
     app.command()(findings.missing)
     app.command()(findings.odd_purchases)
     app.command()(releases.releases)

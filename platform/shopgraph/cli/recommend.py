@@ -25,11 +25,8 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """Recommend products to a user, and say why."""
-    serving = build_serving(load_settings())
-    try:
+    with build_serving(load_settings()) as serving:
         answer = serving.recommender.recommend(serving.pseudonym(user), n, novel)
-    finally:
-        serving.close()
     _show(answer, as_json)
 
 
@@ -39,11 +36,8 @@ def similar(
     as_json: AsJson = False,
 ) -> None:
     """List the products most like one product, and say why."""
-    serving = build_serving(load_settings())
-    try:
+    with build_serving(load_settings()) as serving:
         answer = serving.recommender.similar(product, n)
-    finally:
-        serving.close()
     _show(answer, as_json)
 
 
@@ -53,11 +47,8 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find products by the words of a query and by what it means, and say which of both."""
-    serving = build_serving(load_settings())
-    try:
+    with build_serving(load_settings()) as serving:
         answer = serving.recommender.search(query, n)
-    finally:
-        serving.close()
     _show(answer, as_json)
 
 

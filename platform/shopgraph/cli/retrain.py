@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -14,7 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from shopgraph.errors import ConfigurationError, ShopgraphError
 from shopgraph.jobs import Jobs, RetrainRequest
-from shopgraph.settings import load_settings
+from shopgraph.settings import load_settings, read_json
 from shopgraph.tracking import Run, RunLog
 from shopgraph.wiring_serving import broker_url, open_graph
 
@@ -78,11 +77,8 @@ def _config(given: str | None, families: list[Literal["graph", "text"]]) -> dict
     """Fields by family; what a field may be is checked by the worker, which has the learners' packages."""
     if given is None:
         return {}
-    try:
-        read = json.loads(given if given.lstrip().startswith("{") else Path(given).read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigurationError(f"--config {given}: {error}") from None
-    if not isinstance(read, dict) or not all(isinstance(fields, dict) for fields in read.values()):
+    read = read_json(given, "--config")
+    if not all(isinstance(fields, dict) for fields in read.values()):
         raise ConfigurationError(f'--config {given}: expected fields by family, e.g. {{"graph": {{"encoder": "gcn"}}}}')
     unknown = sorted(read.keys() - set(families))
     if unknown:

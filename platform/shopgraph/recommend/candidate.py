@@ -9,7 +9,7 @@ from typing import Any
 from shopgraph.errors import ConfigurationError
 from shopgraph.graph.connection import Graph
 from shopgraph.schema import SLOTS
-from shopgraph_cypher import QueryCatalogue
+from shopgraph_cypher import Query, QueryCatalogue
 
 SOURCE_RETURNS = ("items", "scores", "via")
 PARAMETERS = frozenset(
@@ -66,6 +66,17 @@ class Sources:
         self._graph = graph
         self._slotted = slotted(graph.queries)
 
+    @property
+    def names(self) -> list[str]:
+        """All of them, a shop's own included, sorted."""
+        files = {f"{name}_{slot}" for name in self._slotted for slot in SLOTS}
+        plain = {name for name, query in self._graph.queries.items() if _is_source(query) and name not in files}
+        return sorted(plain | self._slotted)
+
+    def parameters(self, name: str) -> frozenset[str]:
+        """What a source asks for, see `PARAMETERS`."""
+        return frozenset(self._graph.queries[f"{name}_{SLOTS[0]}" if name in self._slotted else name].params)
+
     def require(self, names: Iterable[str]) -> None:
         """Refuse a name that has no query file, or whose file is no source.
 
@@ -76,7 +87,7 @@ class Sources:
             files = [f"{name}_{slot}" for slot in SLOTS] if name in self._slotted else [name]
             for file in files:
                 query = self._graph.queries.get(file) if file in self._graph.queries else None
-                if query is None or query.returns != SOURCE_RETURNS or not PARAMETERS.issuperset(query.params):
+                if query is None or not _is_source(query):
                     raise ConfigurationError(
                         f"candidate source {name!r}: {file}.cypher must exist, return {', '.join(SOURCE_RETURNS)} "
                         f"and take only {', '.join(sorted(PARAMETERS))}"
@@ -95,6 +106,10 @@ class Sources:
             Candidate(item, score, via)
             for item, score, via in zip(found["items"], found["scores"], found["via"], strict=True)
         ]
+
+
+def _is_source(query: Query) -> bool:
+    return query.mode == "read" and query.returns == SOURCE_RETURNS and PARAMETERS.issuperset(query.params)
 
 
 def slotted(queries: QueryCatalogue) -> frozenset[str]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Annotated, Any
 
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from shopgraph.errors import ConfigurationError
 from shopgraph.recommend.candidate import Candidate
 
 
@@ -13,9 +17,11 @@ from shopgraph.recommend.candidate import Candidate
 class Blend:
     """Which sources speak, how loudly, and how steeply their voice falls with rank."""
 
-    weights: Mapping[str, float]
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    weights: Mapping[str, Annotated[float, Field(ge=0)]]
     """By source; one of weight 0 is not asked."""
-    rank_offset: float = 60.0
+    rank_offset: Annotated[float, Field(gt=-1)] = 60.0
     """Added to each rank: small, a first place counts for much; large, agreement of sources does."""
 
     def __post_init__(self) -> None:
@@ -32,6 +38,8 @@ class Blend:
 @dataclass(frozen=True)
 class FusionConfig:
     """One blend a setting. The first two were tuned on purchases of weeks 45 to 48 of the Complete Journey."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     repeat: Blend = field(
         default_factory=lambda: Blend(
@@ -75,6 +83,35 @@ class FusionConfig:
     @property
     def sources(self) -> set[str]:
         return {source for blend in vars(self).values() for source in blend.sources}
+
+    def changed(self, fields: Mapping[str, Any], named: str) -> FusionConfig:
+        """With some fields set anew; weights of sources that are not named stay.
+
+        Args:
+            named: what brought the fields, for the error.
+
+        Raises:
+            ConfigurationError: a field that is not there, or a value that it can't have.
+        """
+        anew = {setting: _merged(vars(self).get(setting), blend) for setting, blend in fields.items()}
+        try:
+            return TypeAdapter(FusionConfig).validate_python(vars(self) | anew)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ConfigurationError(f"{named}: {place}: {first['msg']} (got {first['input']!r})") from None
+
+
+def _merged(present: Blend | None, given: Any) -> Any:
+    """What was given is validated later; what is no mapping stays as it is until then."""
+    if present is None or not isinstance(given, Mapping):
+        return given
+    weights = given.get("weights", {})
+    return {
+        "rank_offset": present.rank_offset,
+        **given,
+        "weights": {**present.weights, **weights} if isinstance(weights, Mapping) else weights,
+    }
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,10 @@ from shopgraph.recommend.rerank import rerank
 MOST_ITEMS = 100
 IN_SESSION = "session_neighbours"
 BY_VECTOR = "text_search"
+OF_A_QUERY = {"query", "vector"}
+"""Parameters of sources that answer a query, not a user."""
+TOLD = {"session": "products bought last", "product": "the product bought last", "user": "history"}
+"""By parameter, in words, what `offered` tells a source of a user."""
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -151,6 +155,48 @@ class Recommender:
         context = self._context(state, moment, n, query=any_word(query), vector=vector, without=[])
         return self._answer(self._fused(blend, context, state)[:n], state, moment, step, "")
 
+    @property
+    def sources(self) -> list[str]:
+        """All that can be asked about a user: those in use, others of the house, and the shop's own files."""
+        return [name for name in self._sources.names if not self._sources.parameters(name) & OF_A_QUERY]
+
+    def asked_with(self, source: str) -> str:
+        """What a source is told of a user."""
+        asked = self._sources.parameters(source)
+        return next((told for parameter, told in TOLD.items() if parameter in asked), "nothing")
+
+    def offered(
+        self,
+        source: str,
+        user_id: str,
+        n: int = 20,
+        exclude_owned: bool = False,
+        as_of: datetime | None = None,
+        *,
+        session: Sequence[str] = (),
+    ) -> list[str]:
+        """The first `n` products of one source alone, asked as `recommend` asks it.
+
+        A source that starts from one product starts from the first of the session.
+
+        Raises:
+            InputError: see `recommend`.
+        """
+        _check_count(n)
+        moment = as_of or self._clock.now()
+        state = self._graph.wide("serving_state", user=user_id, as_of=moment)
+        if as_of is not None:
+            _check_honest(as_of, state, Blend({source: 1.0}))
+        without = self._owned(user_id, moment) if exclude_owned and state["active"] else []
+        subject = {"user": user_id, "session": list(session), "product": next(iter(session), ""), "without": without}
+        found = self._sources.candidates(source, self._context(state, moment, n, **subject), dict(state["slots"]))
+        barred = set(without)  # a source of products like one product is not told what to leave out
+        return [candidate.id for candidate in found if candidate.id not in barred][:n]
+
+    def known_until(self) -> datetime | None:
+        """The newest event that derived values and the vectors of the serving release carry."""
+        return _newest(self._graph.wide("serving_state", user="", as_of=self._clock.now()))
+
     def _steps(self, state: Mapping[str, Any], exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, Blend]]:
         fusion = self._config.fusion
         steps: list[tuple[str, Blend]] = []
@@ -206,10 +252,14 @@ def _check_count(n: int) -> None:
 
 
 def _check_honest(as_of: datetime, state: Mapping[str, Any], blend: Blend) -> None:
-    newest = max((at.to_native() for at in state["known_until"] if at is not None), default=None)
+    newest = _newest(state)
     derived = sorted(set(blend.sources) - UNDERIVED)
     if newest is not None and as_of <= newest and derived:
         raise InputError(
             f"as_of {as_of.isoformat()} is not after {newest.isoformat()}, the newest event that derived values and "
             f"vectors carry: {', '.join(derived)} would see the future"
         )
+
+
+def _newest(state: Mapping[str, Any]) -> datetime | None:
+    return max((at.to_native() for at in state["known_until"] if at is not None), default=None)

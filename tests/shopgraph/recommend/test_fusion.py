@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from shopgraph.errors import ConfigurationError
 from shopgraph.recommend.candidate import Candidate
-from shopgraph.recommend.fusion import Blend, fuse
+from shopgraph.recommend.fusion import Blend, FusionConfig, fuse
 from shopgraph.recommend.rerank import rerank
 
 
@@ -28,3 +29,30 @@ def test_ties_go_by_id_and_the_cut_skips_what_is_barred() -> None:
     fused = fuse({"x": candidates("z", "q"), "y": candidates("q", "z")}, Blend({"x": 1.0, "y": 1.0}, 10))
     assert [item.id for item in fused] == ["q", "z"]
     assert [item.id for item in rerank(fused, 1, {"q"})] == ["z"]
+
+
+def test_settings_change_what_they_name_and_nothing_else() -> None:
+    usual = FusionConfig()
+    changed = usual.changed({"novel": {"weights": {"mine": 0.2, "popular_lately": 0}, "rank_offset": 9}}, "here")
+    assert changed.novel.weights == {**usual.novel.weights, "mine": 0.2, "popular_lately": 0}
+    assert changed.novel.rank_offset == 9
+    assert "mine" in changed.sources
+    assert "popular_lately" not in changed.novel.sources
+    assert changed.repeat == usual.repeat
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"navel": {}}, "here: navel: Unexpected keyword argument"),
+        ({"novel": {"weight": {}}}, "here: novel.weight: Unexpected keyword argument"),
+        ({"novel": {"weights": {"mine": -1}}}, r"here: novel\.weights\.mine: Input should be greater .* \(got -1\)"),
+        ({"novel": {"weights": {"mine": "loud"}}}, "novel.weights.mine: Input should be a valid number"),
+        ({"novel": {"weights": [1]}}, "novel.weights: Input should be a valid"),
+        ({"novel": 3}, "here: novel: Input should be a dictionary"),
+        ({"novel": {"rank_offset": -1}}, "here: novel.rank_offset: Input should be greater than -1"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_by_field(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        FusionConfig().changed(fields, "here")

@@ -110,11 +110,8 @@ def _keep_sign_in(settings: Settings, companions: Companions) -> None:
 
 
 def _show_samples(settings: Settings, console: Console) -> None:
-    serving = build_serving(settings)
-    try:
+    with build_serving(settings) as serving:
         print_samples(serving, console)
-    finally:
-        serving.close()
 
 
 def _say_where(settings: Settings, address: str, console: Console) -> None:

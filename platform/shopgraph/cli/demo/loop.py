@@ -86,14 +86,10 @@ def score(settings: Settings, graph_version: str, console: Console) -> Figures:
     """Recommend for every household as of the end of week 44 and score on weeks 49 to 53."""
     pseudonymiser = open_pseudonymiser(settings)
     seen, later = (read_journey(pseudonymiser, weeks=weeks).relations["PURCHASED"] for weeks in (TRAIN, TEST))
-    serving = build_serving(settings)
-    try:
-        registry = Registry(settings.models)
-        vectors = {label: registry.vectors(graph_version, label) for label in FAMILIES["graph"].labels}
-        with Bars(console) as bars:
-            return score_release(serving, vectors, seen, later, CUT, bars)
-    finally:
-        serving.close()
+    registry = Registry(settings.models)
+    vectors = {label: registry.vectors(graph_version, label) for label in FAMILIES["graph"].labels}
+    with build_serving(settings) as serving, Bars(console) as bars:
+        return score_release(serving, vectors, seen, later, CUT, bars)
 
 
 def catch_up(settings: Settings, graph: Graph, console: Console) -> Figures:
