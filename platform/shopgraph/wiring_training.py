@@ -13,7 +13,7 @@ import numpy as np
 
 from shopgraph.dataset.snapshot import Snapshot, export_snapshot, open_snapshot, write_snapshot
 from shopgraph.dataset.split import Holdout, split
-from shopgraph.derivation import derive
+from shopgraph.derivation.derive import derive
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.gate import GateConfig, Verdict, judge
 from shopgraph.graph.connection import Graph

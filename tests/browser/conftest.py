@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from shopgraph.dataset.snapshot import export_snapshot
-from shopgraph.derivation import derive
+from shopgraph.derivation.derive import derive
 from shopgraph.graph.connection import Graph
 from shopgraph.ingest.loading import load_incremental
 from shopgraph.ingest.shop_csv import read_shop

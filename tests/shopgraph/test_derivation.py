@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from shopgraph.dataset.snapshot import Snapshot, assemble
-from shopgraph.derivation import DerivationConfig, bought_with, derive
+from shopgraph.derivation.derive import DerivationConfig, derive
+from shopgraph.derivation.neighbours import bought_with
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
@@ -115,7 +116,7 @@ def test_a_product_keeps_its_strongest_neighbours_only() -> None:
         for basket in range(other):
             order += [1000 * other + basket] * 2
             product += [0, other]
-    pairs = bought_with(np.array(order), np.array(product), 31, DerivationConfig(minimum_support=1, neighbours=20))
+    pairs = bought_with(np.array(order), np.array(product), 31, minimum_support=1, most=20)
     mine = pairs.end[pairs.start == 0]
     assert mine.tolist() == list(range(30, 10, -1))
     assert (np.bincount(pairs.start)[1:] == 1).all()

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from shopgraph.dataset.snapshot import export_snapshot
-from shopgraph.derivation import derive
+from shopgraph.derivation.derive import derive
 from shopgraph.graph.connection import Graph
 from shopgraph.privacy.pseudonym import open_pseudonymiser
 from shopgraph.settings import Settings

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from shopgraph.dataset.snapshot import Snapshot, assemble
-from shopgraph.derivation import derive
+from shopgraph.derivation.derive import derive
 from shopgraph.graph.connection import Graph
 from shopgraph.ingest.loading import load_incremental
 from shopgraph.publish import Release, publish_release

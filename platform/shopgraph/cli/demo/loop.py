@@ -14,7 +14,7 @@ from shopgraph.cli.demo.journal import Figures
 from shopgraph.cli.demo.scoring import score_release
 from shopgraph.dataset.snapshot import export_snapshot
 from shopgraph.dataset.split import Holdout
-from shopgraph.derivation import derive
+from shopgraph.derivation.derive import derive
 from shopgraph.errors import ShopgraphError
 from shopgraph.graph.connection import Graph
 from shopgraph.ingest.journey import WEEK_STARTS, read_journey
