@@ -205,6 +205,13 @@ RELATIONS: dict[str, RelationType] = {
             (Property("weight", "float", "cosine of the two products' baskets"),),
             derived=True,
         ),
+        RelationType(
+            "SIMILAR_TO",
+            "User",
+            "User",
+            (Property("weight", "float", "cosine of what the two users bought"),),
+            derived=True,
+        ),
     )
 }
 """`CONTAINS` (Order to Product) is implied by `order_id` and built only where a query needs it."""

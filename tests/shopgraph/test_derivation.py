@@ -31,19 +31,22 @@ BASKETS: Lines = [
 
 @pytest.fixture
 def cut(graph: Graph) -> Callable[[Lines], Snapshot]:
-    """Put products into the graph, and make a snapshot of purchases among them."""
+    """Put users and products into the graph, and make a snapshot of purchases among them."""
 
     def made(lines: Lines) -> Snapshot:
         products = sorted({product for _, product, _, _ in lines} | {"p:never"})
+        users = sorted({user for user, *_ in lines})
         graph.driver.execute_query(
-            "CYPHER 25 UNWIND $ids AS id MERGE (:Product {id: id})", ids=products, database_=graph.database
-        )
+            "CYPHER 25 FOREACH (id IN $products | MERGE (:Product {id: id})) "
+            "FOREACH (id IN $users | MERGE (:User {id: id}))",
+            products=products, users=users, database_=graph.database,
+        )  # fmt: skip
         rows = [
             {"start": user, "end": product, "line_id": f"{order}/{product}", "order_id": order,
              "at": NOW - timedelta(weeks=weeks), "quantity": 1, "amount": 1.0, "discount": 0.0}
             for user, product, order, weeks in lines
         ]  # fmt: skip
-        nodes = {"Product": products, "User": sorted({user for user, *_ in lines})}
+        nodes = {"Product": products, "User": users}
         return assemble(
             {label: pa.Table.from_pylist([{"id": i} for i in ids], NODE_TABLES[label]) for label, ids in nodes.items()},
             {"PURCHASED": pa.Table.from_pylist(rows, RELATION_TABLES["PURCHASED"])},
@@ -86,11 +89,14 @@ def test_popularity_counts_each_buyer_of_the_last_four_weeks_once(cut: Callable[
 
 def test_only_differences_are_written(cut: Callable[..., Snapshot], graph: Graph) -> None:
     first = derive(graph, cut(BASKETS), NOW, config=LOOSE)
-    assert (first.bought_with, first.written, first.removed, first.popularity_changed) == (4, 4, 0, 3)
+    # u_a and u_b are alike, and u_c, who bought only what all did, is like both
+    assert (first.bought_with, first.similar_users, first.written, first.removed) == (4, 6, 10, 0)
+    assert first.popularity_changed == 3
     again = derive(graph, cut(BASKETS), NOW, config=LOOSE)
     assert (again.written, again.removed, again.popularity_changed) == (0, 0, 0)
     without_c = derive(graph, cut([line for line in BASKETS if line[1] != "p:c"]), NOW, config=LOOSE)
-    assert (without_c.written, without_c.removed, without_c.popularity_changed) == (0, 2, 1)
+    # all pairs of users move: lengths do
+    assert (without_c.written, without_c.removed, without_c.popularity_changed) == (6, 2, 1)
     assert set(stored(graph)) == {("p:a", "p:b"), ("p:b", "p:a")}
     assert popularity(graph)["p:c"] == 0
 
@@ -120,6 +126,20 @@ def test_a_product_keeps_its_strongest_neighbours_only() -> None:
     mine = pairs.end[pairs.start == 0]
     assert mine.tolist() == list(range(30, 10, -1))
     assert (np.bincount(pairs.start)[1:] == 1).all()
+
+
+def test_users_are_alike_by_what_they_buy_of_late(cut: Callable[..., Snapshot], graph: Graph) -> None:
+    lines = [
+        ("u_a", "p:a", "1", 12), ("u_a", "p:a", "2", 0.001), ("u_a", "p:b", "3", 12), ("u_b", "p:a", "4", 12),
+        ("u_c", "p:c", "5", 1),
+    ]  # fmt: skip
+    derive(graph, cut(lines), NOW)
+    # u_a has sqrt(1 / 2 + 1) of a and sqrt(1 / 2) of b; u_b has only a
+    expected = np.sqrt(1.5) / np.sqrt(1.5 + 0.5)
+    found = {record["id"]: (record["ids"], record["weights"]) for record in graph.read("similar_users_stored")}
+    assert found == {
+        "u_a": (["u_b"], [pytest.approx(expected, abs=1e-4)]), "u_b": (["u_a"], [pytest.approx(expected, abs=1e-4)]),
+    }  # fmt: skip
 
 
 def test_an_empty_past_is_one_clear_line(cut: Callable[..., Snapshot], graph: Graph) -> None:

@@ -21,6 +21,7 @@ CALL () { MATCH ()-[r:IN_CATEGORY]->() RETURN count(r) AS in_category }
 CALL () { MATCH ()-[r:CHILD_OF]->() RETURN count(r) AS child_of }
 CALL () { MATCH ()-[r:HAS_ATTRIBUTE]->() RETURN count(r) AS has_attribute }
 CALL () { MATCH ()-[r:BOUGHT_WITH]->() RETURN count(r) AS bought_with }
+CALL () { MATCH ()-[r:SIMILAR_TO]->() RETURN count(r) AS similar_to }
 RETURN {
   Product: product,
   User: user,
@@ -39,5 +40,6 @@ RETURN {
   IN_CATEGORY: in_category,
   CHILD_OF: child_of,
   HAS_ATTRIBUTE: has_attribute,
-  BOUGHT_WITH: bought_with
+  BOUGHT_WITH: bought_with,
+  SIMILAR_TO: similar_to
 } AS relations

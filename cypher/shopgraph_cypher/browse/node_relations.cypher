@@ -66,6 +66,12 @@ CALL (n) {
   UNION ALL
   RETURN 'BOUGHT_WITH' AS type, 'in' AS direction, COUNT { (n)<-[:BOUGHT_WITH]-() } AS total,
          COLLECT { MATCH (n)<-[r:BOUGHT_WITH]-(m) RETURN {label: labels(m)[0], id: m.id, node: m {.title, .name, .text, .value}, relation: r {.at, .weight, .rating}} ORDER BY r.weight DESC LIMIT $cap } AS items
+  UNION ALL
+  RETURN 'SIMILAR_TO' AS type, 'out' AS direction, COUNT { (n)-[:SIMILAR_TO]->() } AS total,
+         COLLECT { MATCH (n)-[r:SIMILAR_TO]->(m) RETURN {label: labels(m)[0], id: m.id, node: m {.title, .name, .text, .value}, relation: r {.at, .weight, .rating}} ORDER BY r.weight DESC LIMIT $cap } AS items
+  UNION ALL
+  RETURN 'SIMILAR_TO' AS type, 'in' AS direction, COUNT { (n)<-[:SIMILAR_TO]-() } AS total,
+         COLLECT { MATCH (n)<-[r:SIMILAR_TO]-(m) RETURN {label: labels(m)[0], id: m.id, node: m {.title, .name, .text, .value}, relation: r {.at, .weight, .rating}} ORDER BY r.weight DESC LIMIT $cap } AS items
 }
 WITH type, direction, total, items WHERE total > 0
 RETURN collect({type: type, direction: direction, total: total, items: items}) AS groups

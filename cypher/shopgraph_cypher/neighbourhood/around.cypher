@@ -116,6 +116,16 @@ CALL (n) {
     WITH m, r
     LIMIT $cap
     RETURN 'BOUGHT_WITH' AS type, false AS out, m
+    UNION ALL
+    MATCH (n)-[r:SIMILAR_TO]->(m)
+    WITH m, r ORDER BY r.weight DESC
+    LIMIT $cap
+    RETURN 'SIMILAR_TO' AS type, true AS out, m
+    UNION ALL
+    MATCH (n)<-[r:SIMILAR_TO]-(m)
+    WITH m, r
+    LIMIT $cap
+    RETURN 'SIMILAR_TO' AS type, false AS out, m
   }
   RETURN collect({type: type, out: out, label: labels(m)[0], id: m.id, title: coalesce(m.title, m.name, m.text, m.value)})
          AS relations

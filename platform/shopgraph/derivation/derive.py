@@ -1,16 +1,19 @@
-"""What serving reads and no source states, written as differences: products bought together, and popularity."""
+"""What serving reads and no source states: products bought together, users who buy alike, and popularity."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse as sp
 
+from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.derivation.differences import write_neighbours, write_popularity
-from shopgraph.derivation.neighbours import bought_with
+from shopgraph.derivation.neighbours import bought_with, similar_users
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.tracking import Progress, new_run_id, silent
@@ -24,6 +27,10 @@ class DerivationConfig:
     """Baskets that must hold both products."""
     neighbours: int = 20
     """Most BOUGHT_WITH relations a product may have."""
+    similar_users: int = 20
+    """Most SIMILAR_TO relations a user may have."""
+    half_life_weeks: float = 12.0
+    """Age at which a purchase counts half in how alike two users are."""
     popularity_weeks: int = 4
     """Weeks before `as_of` whose distinct buyers are counted."""
 
@@ -33,6 +40,7 @@ class Derived:
     """What a derivation changed: relations created or updated, relations removed, products whose popularity moved."""
 
     bought_with: int
+    similar_users: int
     written: int
     removed: int
     popularity_changed: int
@@ -47,32 +55,51 @@ def derive(
     config: DerivationConfig | None = None,
     run: str | None = None,
 ) -> Derived:
-    """Write BOUGHT_WITH and Product.popularity from the purchases before `as_of`.
+    """Write BOUGHT_WITH, SIMILAR_TO and Product.popularity from the purchases before `as_of`.
 
     Only what differs from the graph is written, in batches; an interrupted derivation is mended by the next one.
-    The stamps (`run`, `as_of`, snapshot, newest event used) stand once, on the two `Derivation` nodes.
+    The stamps (`run`, `as_of`, snapshot, newest event used) stand once, on a `Derivation` node each.
 
     Raises:
         InputError: the snapshot holds no purchase before `as_of`.
     """
     config, run = config or DerivationConfig(), run or new_run_id("derive")
     purchases = _purchases_before(snapshot, as_of)
-    newest = purchases["at"].max().item()
-    ids = snapshot.ids("Product")
-
+    newest = datetime.fromtimestamp(purchases["at"].max().item() / 1000, UTC)
+    users, ids = snapshot.ids("User"), snapshot.ids("Product")
+    begin = partial(graph.write, "derivation_begun", newest_event_at=newest, run=run)
+    finish = partial(graph.write, "derivation_finished", as_of=as_of, newest_event_at=newest, snapshot=snapshot.id)
     progress("bought together", 0, 1)
-    pairs = bought_with(purchases["order"], purchases["product"], len(ids), config.minimum_support, config.neighbours)
-    with_stamp = {"newest_event_at": _instant(newest), "run": run}
-    graph.write("derivation_begun", id="bought_with", **with_stamp)
-    written, removed = write_neighbours(graph, "bought_with", ids, pairs, progress)
-    _finish(graph, "bought_with", as_of, newest, snapshot=snapshot, count=len(pairs.start))
+    liking = _liking(purchases, as_of, config.half_life_weeks, (len(users), len(ids)))
+    neighbours = {
+        "bought_with": (
+            ids,
+            bought_with(purchases["order"], purchases["product"], len(ids), config.minimum_support, config.neighbours),
+        ),
+        "similar_users": (users, similar_users(liking, config.similar_users)),
+    }
+    written, removed = 0, 0
+    for name, (nodes, pairs) in neighbours.items():
+        begin(id=name)
+        changed, gone = write_neighbours(graph, name, nodes, pairs, progress)
+        finish(id=name, count=len(pairs.start))
+        written, removed = written + changed, removed + gone
 
-    graph.write("derivation_begun", id="popularity", **with_stamp)
-    since = _milliseconds(as_of - timedelta(weeks=config.popularity_weeks))
-    counts = popularity(purchases, since, len(ids))
-    changed = write_popularity(graph, dict(zip(ids, counts.tolist(), strict=True)), progress)
-    _finish(graph, "popularity", as_of, newest, snapshot=snapshot, count=int((counts > 0).sum()))
-    return Derived(len(pairs.start), written, removed, changed)
+    begin(id="popularity")
+    buyers = popularity(purchases, _milliseconds(as_of - timedelta(weeks=config.popularity_weeks)), len(ids))
+    moved = write_popularity(graph, dict(zip(ids, buyers.tolist(), strict=True)), progress)
+    finish(id="popularity", count=int((buyers > 0).sum()))
+    kept = {name: len(pairs.start) for name, (_, pairs) in neighbours.items()}
+    return Derived(**kept, written=written, removed=removed, popularity_changed=moved)
+
+
+def _liking(
+    purchases: dict[str, np.ndarray], as_of: datetime, half_life_weeks: float, shape: tuple[int, int]
+) -> sp.csr_matrix:
+    """(users, products): the root of a user's purchases of a product, each counting half as much every half-life."""
+    age_weeks = (_milliseconds(as_of) - purchases["at"]) / WEEK_MS
+    counted = (0.5 ** (age_weeks / half_life_weeks), (purchases["user"], purchases["product"]))
+    return sp.csr_matrix(counted, shape=shape).sqrt()
 
 
 def popularity(purchases: dict[str, np.ndarray], since_milliseconds: int, product_count: int) -> np.ndarray:
@@ -102,15 +129,5 @@ def _purchases_before(snapshot: Snapshot, as_of: datetime) -> dict[str, np.ndarr
     return {name: values[before] for name, values in columns.items()}
 
 
-def _finish(graph: Graph, name: str, as_of: datetime, newest: int, *, snapshot: Snapshot, count: int) -> None:
-    graph.write(
-        "derivation_finished", id=name, as_of=as_of, newest_event_at=_instant(newest), snapshot=snapshot.id, count=count
-    )
-
-
 def _milliseconds(instant: datetime) -> int:
     return int(instant.timestamp() * 1000)
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

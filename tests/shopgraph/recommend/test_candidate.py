@@ -58,6 +58,30 @@ def test_bought_together_offers_the_partner_and_names_who_speaks_for_it(plant: C
     assert [(c.id, c.via) for c in ask(shop.graph, "bought_together")] == [("s:bread0", "s:soup0")]
 
 
+def test_similar_users_offer_what_those_who_buy_alike_bought(plant: Callable[..., Any]) -> None:
+    alike = [(f"u_{i}", product, 1 + i / 10, product) for i in range(3) for product in ("s:soup0", "s:bread2")]
+    others = [(f"u_o{i}", product, 1, product) for i in range(9) for product in ("s:toy0", "s:toy1")]
+    shop = plant([*alike, *others, ("u_me", "s:soup0", 1, "a"), ("u_2", "s:toy7", 1, "b"), ("u_me", "s:toy0", 30, "c")])
+    found = ids(ask(shop.graph, "similar_users", without=["s:soup0"]))
+    assert found[0] == "s:bread2"
+    assert found.index("s:toy7") < len(found)
+    assert ids(ask(shop.graph, "similar_users", as_of=NOW - timedelta(weeks=8))) == [], "nobody had bought anything yet"
+    lately = ids(ask(shop.graph, "similar_users", as_of=NOW + timedelta(weeks=12)))
+    assert lately == [], "what they bought is more than twelve weeks old"
+
+
+def test_attribute_paths_lead_by_what_few_products_share(plant: Callable[..., Any]) -> None:
+    products = {
+        "s:own": ("FOOD > SOUP", "rare"), "s:rare": ("PLAY", "rare"),
+        **{f"s:soup{i}": ("FOOD > SOUP", "kettle") for i in range(9)},
+    }  # fmt: skip
+    shop = plant([("u_me", "s:own", 1, "a")], products=products)
+    found = ask(shop.graph, "attribute_paths", without=["s:own"])
+    assert (found[0].id, found[0].via) == ("s:rare", "s:own")
+    # of the brand's two products each has 1/2, of the category's ten 1/10, and all are as popular
+    assert [candidate.score / found[0].score for candidate in found[1:]] == pytest.approx([0.2] * 9)
+
+
 def test_category_favourites_are_the_best_sellers_of_what_one_buys_most(plant: Callable[..., Any]) -> None:
     others = [
         (f"u_{i}", product, 1, "x") for i, product in enumerate(["s:soup3"] * 3 + ["s:soup4"] * 2 + ["s:toy2"] * 9)
@@ -153,8 +177,9 @@ def test_text_search_finds_the_nearest_in_the_slot_that_serves(plant: Callable[.
         assert set(found[:4]) == {"s:bread0", "s:bread1", "s:bread2", "s:bread3"}
 
 
-SOURCES = ["repeat_purchases", "bought_together", "graph_neighbours", "text_neighbours", "category_favourites",
-           "popular_lately", "popular_in_segment", "session_neighbours", "full_text_search", "text_search"]  # fmt: skip
+SOURCES = ["repeat_purchases", "bought_together", "similar_users", "attribute_paths", "graph_neighbours",
+           "text_neighbours", "category_favourites", "popular_lately", "popular_in_segment", "session_neighbours",
+           "full_text_search", "text_search"]  # fmt: skip
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ PHRASES = {
     ("HAS_ATTRIBUTE", "in"): "Products with it",
     ("BOUGHT_WITH", "out"): "Bought together with",
     ("BOUGHT_WITH", "in"): "Suggested beside it",
+    ("SIMILAR_TO", "out"): "Buys like",
+    ("SIMILAR_TO", "in"): "Like whom these buy",
 }
 
 
