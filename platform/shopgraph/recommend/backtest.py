@@ -194,7 +194,7 @@ def backtest(
                     return [item.id for item in recommender.recommend(user, DEPTH, novel, cut).items]
                 return recommender.offered(model, user, DEPTH, novel, cut, session=sessions.get(user, []))
 
-            found = judged.ranked(answer, setting, 1, lambda _, *said, model=model: progress(model, *said))
+            found = judged.ranked(answer, setting, 1, lambda of, *said, model=model: progress(f"{of} {model}", *said))
             yield Line(
                 setting=name,
                 model=model,
