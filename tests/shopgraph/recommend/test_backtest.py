@@ -127,9 +127,10 @@ def test_without_anything_learned_or_bought_since_it_says_so(plant: Callable[...
 def test_a_shops_own_query_file_is_judged_and_named_in_settings(
     plant: Callable[..., Any], settings: Settings, tmp_path: Path
 ) -> None:
-    shop = plant(BOUGHT)
-    shop.publish({"u_me": 1})
-    buy(shop.graph, "u_me", "s:toy1")
+    user = f"u_{'a' * 26}"  # a pseudonym: the command takes it as it is
+    shop = plant([*PAIR, (user, "s:toy0", 3, "b"), ("u_else", "s:toy1", 2, "b")])
+    shop.publish({user: 1})
+    buy(shop.graph, user, "s:toy1")
     (tmp_path / "own" / "recommend").mkdir(parents=True)
     (tmp_path / "own" / "recommend" / "cheapest.cypher").write_text(CHEAPEST)
     environment = {
@@ -160,7 +161,7 @@ def test_a_shops_own_query_file_is_judged_and_named_in_settings(
     assert "'dearest' is no source" in wrong.stderr
 
     loud = {"SHOPGRAPH_FUSION": '{"novel": {"weights": {"cheapest": 9}}}'}
-    first = json.loads(shopgraph("recommend", "u_me", "--novel", "--json", **loud).stdout)["items"][0]
+    first = json.loads(shopgraph("recommend", user, "--novel", "--json", **loud).stdout)["items"][0]
     assert (first["id"], first["sources"][0]) == ("s:toy1", "cheapest")
-    unknown = shopgraph("recommend", "u_me", SHOPGRAPH_FUSION='{"novel": {"weights": {"dearest": 9}}}')
+    unknown = shopgraph("recommend", user, SHOPGRAPH_FUSION='{"novel": {"weights": {"dearest": 9}}}')
     assert "candidate source 'dearest'" in unknown.stderr

@@ -61,10 +61,8 @@ def test_bought_together_offers_the_partner_and_names_who_speaks_for_it(plant: C
 def test_similar_users_offer_what_those_who_buy_alike_bought(plant: Callable[..., Any]) -> None:
     alike = [(f"u_{i}", product, 1 + i / 10, product) for i in range(3) for product in ("s:soup0", "s:bread2")]
     others = [(f"u_o{i}", product, 1, product) for i in range(9) for product in ("s:toy0", "s:toy1")]
-    shop = plant([*alike, *others, ("u_me", "s:soup0", 1, "a"), ("u_2", "s:toy7", 1, "b"), ("u_me", "s:toy0", 30, "c")])
-    found = ids(ask(shop.graph, "similar_users", without=["s:soup0"]))
-    assert found[0] == "s:bread2"
-    assert found.index("s:toy7") < len(found)
+    shop = plant([*alike, *others, ("u_me", "s:soup0", 1, "a"), ("u_2", "s:toy7", 1, "b")])
+    assert ids(ask(shop.graph, "similar_users", without=["s:soup0"])) == ["s:bread2", "s:toy7"]
     assert ids(ask(shop.graph, "similar_users", as_of=NOW - timedelta(weeks=8))) == [], "nobody had bought anything yet"
     lately = ids(ask(shop.graph, "similar_users", as_of=NOW + timedelta(weeks=12)))
     assert lately == [], "what they bought is more than twelve weeks old"
