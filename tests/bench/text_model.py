@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -59,7 +60,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def told(step: str, done: int, total: int, message: str = "") -> None:
     if done == total:
-        print(f"    {step} {done}/{total} {message}", flush=True)
+        print(f"    {time.strftime('%H:%M:%S')} {step} {done}/{total} {message}", flush=True)
 
 
 @dataclass

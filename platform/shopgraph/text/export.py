@@ -39,7 +39,7 @@ def export_queries(model: SentenceTransformer, folder: Path) -> None:
     fixed = architecture_of(network_of(model)).segmented
     with TemporaryDirectory() as scratch:
         whole = Path(scratch) / NETWORK
-        write_network(OfTokens(model, graph_width(model)), tokenizer, max_tokens, whole, fixed)
+        write_network(OfTokens(model, graph_width(model)), tokenizer, max_tokens, whole, fixed_tokens=fixed)
         # an embedding in 8 bits would cost more than it saves; by channel, onnxruntime can't multiply by constants
         quantize_dynamic(
             str(whole),

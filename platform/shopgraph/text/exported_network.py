@@ -1,4 +1,4 @@
-"""What a model makes of tokens alone, written as ONNX for onnxruntime to run."""
+"""What a model makes of tokens, written as ONNX for onnxruntime to run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,28 @@ if TYPE_CHECKING:
 
 OPSET = 18
 EXAMPLE = "an example of a query"
-INPUTS, VECTORS = ("input_ids", "attention_mask"), "vectors"
+TOKENS, GRAPH, VECTORS = ("input_ids", "attention_mask"), ("graph", "has_graph"), "vectors"
+
+
+class OfInputs(nn.Module):
+    """Stages of a model as a function of tokens and, where it takes them, the graph's vectors."""
+
+    def __init__(self, stages: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self._stages = nn.ModuleList(stages)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, *graph: torch.Tensor) -> torch.Tensor:
+        """
+        Shapes:
+            input_ids, attention_mask: (texts, tokens), int64
+            graph: nothing, or what `TextAndGraph` reads: (texts, graph width), float32, and (texts, 1), bool
+            returns: (texts, dimension), float32
+        """
+        features = {"input_ids": input_ids, "attention_mask": attention_mask}
+        features |= dict(zip(GRAPH, graph, strict=False))
+        for stage in self._stages:
+            features = stage(features)
+        return features["sentence_embedding"]
 
 
 class OfTokens(nn.Module):
@@ -29,7 +50,7 @@ class OfTokens(nn.Module):
 
     def __init__(self, stages: Iterable[nn.Module], graph_width: int = 0) -> None:
         super().__init__()
-        self._stages, self._graph_width = nn.ModuleList(stages), graph_width
+        self._of_inputs, self._graph_width = OfInputs(stages), graph_width
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """
@@ -37,43 +58,54 @@ class OfTokens(nn.Module):
             input_ids, attention_mask: (texts, tokens), int64
             returns: (texts, dimension), float32
         """
-        features = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if self._graph_width:
-            features["graph"] = torch.zeros((input_ids.shape[0], self._graph_width))
-            features["has_graph"] = torch.zeros((input_ids.shape[0], 1), dtype=torch.bool)
-        for stage in self._stages:
-            features = stage(features)
-        return features["sentence_embedding"]
+        graph = _no_graph(input_ids.shape[0], self._graph_width) if self._graph_width else ()
+        return self._of_inputs(input_ids, attention_mask, *graph)
 
 
 def write_network(
-    network: nn.Module, tokenizer: PreTrainedTokenizerBase, max_tokens: int, path: Path, fixed_tokens: bool = False
+    network: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    path: Path,
+    *,
+    fixed_tokens: bool = False,
+    graph_width: int = 0,
 ) -> None:
-    """Write a network of `INPUTS` for any number of texts of up to so many tokens.
+    """Write a network that takes any number of texts of up to so many tokens, as `TOKENS`.
 
     Args:
         fixed_tokens: for texts of exactly so many, where a network reads in segments.
+        graph_width: of a network that takes `GRAPH` too; what it does not use of its inputs is no input of the file.
 
     Raises:
         torch.onnx.OnnxExporterError: it does what ONNX can't say.
     """
     length: dict[str, Any] = {"padding": "max_length", "max_length": max_tokens} if fixed_tokens else {"padding": True}
-    read = tokenizer([EXAMPLE, f"{EXAMPLE} that is longer"], return_tensors="pt", **length)
+    examples = [EXAMPLE, f"{EXAMPLE} that is longer"]
+    read = tokenizer(examples, return_tensors="pt", **length)
     texts, tokens = torch.export.Dim("texts"), torch.export.Dim("tokens", max=max_tokens)
-    moving = {0: texts} if fixed_tokens else {0: texts, 1: tokens}
+    of_tokens = {0: texts} if fixed_tokens else {0: texts, 1: tokens}
+    graph = _no_graph(len(examples), graph_width) if graph_width else ()
+    names = [*TOKENS, *GRAPH] if graph_width else list(TOKENS)
+    shapes: list[Any] = [of_tokens, of_tokens]
     with _quiet():
         torch.onnx.export(
             network.cpu().eval(),
-            tuple(read[name] for name in INPUTS),
+            (*(read[name] for name in TOKENS), *graph),
             str(path),
-            input_names=list(INPUTS),
+            input_names=names,
             output_names=[VECTORS],
-            dynamic_shapes=dict.fromkeys(INPUTS, moving),
+            dynamic_shapes=tuple([*shapes, tuple({0: texts} for _ in graph)] if graph else shapes),
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
             verbose=False,
         )
+
+
+def _no_graph(texts: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `TextAndGraph` reads where there is no vector."""
+    return torch.zeros((texts, width)), torch.zeros((texts, 1), dtype=torch.bool)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from shopgraph.text import compiled as module
 from shopgraph.text import encoding
 from shopgraph.text.compiled import BATCH_TEXTS, CompiledReader, compiled
 from shopgraph.text.encoding import encode_texts
-from shopgraph.text.fusion import first_stage, read_together, with_nodes
-from shopgraph.text.stages import FusionConfig, fused_input
+from shopgraph.text.fusion import read_together, with_nodes
+from shopgraph.text.stages import ABSENT, FusionConfig, fused_input
 
 TEXTS = ["tea", "", "  a longer text about green tea ", "红葡萄酒", "🍷", "\ud800", "wine " * 500, "tea and wine"]
 MANY = [f"{text} {number}" for number in range(BATCH_TEXTS // 2) for text in TEXTS]
@@ -52,16 +52,19 @@ def test_a_network_that_reads_in_segments_is_not_compiled(each_tiny: Callable[[]
     assert (compiled(model, TEXTS) is None) == segmented
 
 
-def test_texts_that_meet_no_graph_are_read_with_what_stands_in(
-    tiny: Callable[[], SentenceTransformer], eager: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["none", "early", "late"])
+def test_texts_meet_the_graph_as_they_do_in_the_model(
+    tiny: Callable[[], SentenceTransformer], eager: None, kind: str, monkeypatch: pytest.MonkeyPatch
 ):
-    model = read_together(tiny(), FusionConfig("early"), 6).eval()
-    with_nodes(model, np.ones((2, 6), np.float32))
-    found = encode_texts(model, ["tea", "wine"]).matrix
-    assert compiled(model, [fused_input("tea", 0)]) is None, "a graph vector is no token"
+    model = read_together(tiny(), FusionConfig(kind), 6).eval()
+    with_nodes(model, np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32))
+    inputs = [fused_input("tea", 0), fused_input("tea", 1), fused_input("red wine", 1), fused_input("tea", ABSENT)]
+    found = encode_texts(model, [*inputs, "tea"]).matrix
+    assert compiled(model, inputs) is not None
     monkeypatch.setattr(module, "LEAST_TEXTS", 10_000)
-    assert np.abs(found - encode_texts(model, ["tea", "wine"]).matrix).max() < 1e-5
-    assert first_stage(model).graph_width == 6
+    assert np.abs(found - encode_texts(model, [*inputs, "tea"]).matrix).max() < 1e-5
+    assert np.abs(found[3] - found[4]).max() < 1e-5
+    assert (np.abs(found[0] - found[1]).max() > 1e-3) == (kind == "early")
 
 
 def test_it_is_compiled_once_for_what_is_not_kept(
