@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.explanation import Reason, explain
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.query import QueryVectors, any_word
-from shopgraph.recommend.rerank import rerank
+from shopgraph.recommend.rerank import diversified, rerank
 
 MOST_ITEMS = 100
 IN_SESSION = "session_neighbours"
@@ -24,6 +24,8 @@ OF_A_QUERY = {"query", "vector"}
 """Parameters of sources that answer a query, not a user."""
 TOLD = {"session": "products bought last", "product": "the product bought last", "user": "history"}
 """By parameter, in words, what `offered` tells a source of a user."""
+UNLIKE_AMONG = 5
+"""Times as many products as wanted, among which unlike ones are looked for."""
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -96,6 +98,7 @@ class Recommender:
         as_of: datetime | None = None,
         *,
         session: Sequence[str] = (),
+        diversity: float = 0.0,
     ) -> Recommendations:
         """The `n` products to show a user.
 
@@ -107,11 +110,14 @@ class Recommender:
             exclude_owned: leave out what the user has bought.
             as_of: take only events before it into account; the clock's now by default.
             session: product ids of this visit, latest first.
+            diversity: how much it counts that products are unlike each other, 0 to 1; see `diversified`.
 
         Raises:
-            InputError: `n` out of range, or `as_of` not after an event that the derived values already carry.
+            InputError: `n` or `diversity` out of range, or `as_of` not after an event that derived values carry.
         """
         _check_count(n)
+        if not 0 <= diversity <= 1:
+            raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         moment = as_of or self._clock.now()
         state = self._graph.wide("serving_state", user=user_id, as_of=moment)
         without = self._owned(user_id, moment) if exclude_owned and state["active"] else []
@@ -120,7 +126,8 @@ class Recommender:
         for name, blend in self._steps(state, exclude_owned, session):
             if as_of is not None:
                 _check_honest(as_of, state, blend)
-            step, kept = name, rerank(self._fused(blend, context, state), n, {*without, *session})
+            fused = self._fused(blend, context, state)
+            step, kept = name, self._unlike(fused, n, {*without, *session}, diversity, state["release"])
             if kept:
                 break
         return self._answer(kept, state, moment, step, user_id)
@@ -215,6 +222,15 @@ class Recommender:
         slots = dict(state["slots"])
         offered = self._asked.map(lambda source: self._sources.candidates(source, context, slots), blend.sources)
         return fuse(dict(zip(blend.sources, offered, strict=True)), blend)
+
+    def _unlike(
+        self, fused: list[Fused], n: int, without: Collection[str], diversity: float, release: str | None
+    ) -> list[Fused]:
+        if not diversity:
+            return rerank(fused, n, without)
+        pool = rerank(fused, UNLIKE_AMONG * n, without)
+        found = self._graph.wide("product_vectors", release=release, items=[item.id for item in pool])
+        return diversified(pool, dict(zip(found["ids"], found["vectors"], strict=True)), n, diversity)
 
     def _context(self, state: Mapping[str, Any], moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
         limit = max(self._config.candidates, 2 * n)

@@ -1,8 +1,10 @@
-"""What happens once, after the sources: the last filters, and the cut."""
+"""What happens once, after the sources: the last filters, the cut, and how unlike each other the products are."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
 
 from shopgraph.recommend.fusion import Fused
 
@@ -17,3 +19,31 @@ def rerank(fused: Sequence[Fused], n: int, without: Collection[str]) -> list[Fus
         if item.id not in barred:
             kept.append(item)
     return kept
+
+
+def diversified(
+    fused: Sequence[Fused], vectors: Mapping[str, Sequence[float]], n: int, diversity: float
+) -> list[Fused]:
+    """`n` products by maximal marginal relevance, taken one after the other.
+
+    Each is the one of greatest (1 - diversity) * relevance - diversity * likeness: relevance is its score over the best
+    one's, likeness the greatest cosine to those taken before. One without a vector is like nothing.
+
+    Args:
+        vectors: of unit length, by id.
+        diversity: 0 keeps the order, 1 looks at likeness alone once the first is taken.
+
+    Source: Carbonell and Goldstein, "The use of MMR, diversity-based reranking", SIGIR 1998.
+    """
+    if not fused:
+        return []
+    width = max((len(vector) for vector in vectors.values()), default=0)
+    matrix = np.array([vectors.get(item.id, [0.0] * width) for item in fused], np.float32).reshape(len(fused), width)
+    relevance = np.array([item.score for item in fused]) / fused[0].score
+    likeness, taken = np.zeros(len(fused)), list[int]()
+    for _ in range(min(n, len(fused))):
+        value = (1 - diversity) * relevance - diversity * likeness
+        value[taken] = -np.inf
+        taken.append(int(value.argmax()))
+        likeness = np.maximum(likeness, matrix @ matrix[taken[-1]])
+    return [fused[place] for place in taken]

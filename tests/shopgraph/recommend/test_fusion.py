@@ -6,8 +6,8 @@ import pytest
 
 from shopgraph.errors import ConfigurationError
 from shopgraph.recommend.candidate import Candidate
-from shopgraph.recommend.fusion import Blend, FusionConfig, fuse
-from shopgraph.recommend.rerank import rerank
+from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
+from shopgraph.recommend.rerank import diversified, rerank
 
 
 def candidates(*names: str) -> list[Candidate]:
@@ -56,3 +56,21 @@ def test_settings_change_what_they_name_and_nothing_else() -> None:
 def test_settings_that_mean_nothing_are_refused_by_field(fields: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         FusionConfig().changed(fields, "here")
+
+
+def test_the_next_is_relevant_and_unlike_those_before_it() -> None:
+    """b is nearly a; c, half as relevant, is at a right angle; d has no vector and is like nothing."""
+    fused = [Fused(name, score, ("x",), None) for name, score in [("a", 4.0), ("b", 3.8), ("c", 2.0), ("d", 1.6)]]
+    vectors = {"a": [1.0, 0.0], "b": [0.8, 0.6], "c": [0.0, 1.0]}
+
+    def order(diversity: float, n: int = 4) -> str:
+        return "".join(item.id for item in diversified(fused, vectors, n, diversity))
+
+    assert order(0.0) == "abcd"
+    # after a: b has .7 * .95 - .3 * .8 = .425, c .7 * .5 = .35
+    assert order(0.3, 2) == "ab"
+    # after a: b has .5 * .95 - .5 * .8 = .075, c .25, d .2; after c: b .5 * .95 - .5 * .8, d .2
+    assert order(0.5) == "acdb"
+    assert order(1.0, 2) == "ac"
+    assert diversified([], vectors, 3, 0.5) == []
+    assert [item.id for item in diversified(fused, {}, 3, 0.5)] == ["a", "b", "c"]

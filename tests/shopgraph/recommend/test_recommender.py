@@ -161,3 +161,21 @@ def test_a_search_without_a_query_encoder_finds_by_words(plant: Callable[..., An
     for empty in ("", "  ", "\0", "OR AND ("):
         assert recommender(shop.graph).search(empty).items == []
     assert shown(recommender(shop.graph).search("soup0 " * 5_000)) == ["s:soup0", "s:toy1"]
+
+
+def test_a_diverse_answer_begins_the_same_and_goes_elsewhere(plant: Callable[..., Any]) -> None:
+    """The user's vector lies among soups, and the last weeks sold breads and toys too."""
+    sold = [(f"u_{i}", product, 1, product) for i in range(4) for product in ("s:bread1", "s:toy3")]
+    shop = plant([*PAIR, *sold, ("u_me", "s:soup0", 2, "a")])
+    shop.publish({"u_me": 0})
+    recommends = recommender(shop.graph)
+
+    def kinds(diversity: float) -> list[str]:
+        items = shown(recommends.recommend("u_me", n=3, exclude_owned=True, diversity=diversity))
+        return [item.removeprefix("s:").rstrip("0123456789") for item in items]
+
+    assert len(set(kinds(0.9))) == 3
+    assert len(set(kinds(0.0))) < 3
+    assert kinds(0.9)[0] == kinds(0.0)[0]
+    with pytest.raises(InputError, match=r"diversity = 1\.5: it is from 0 to 1"):
+        recommends.recommend("u_me", diversity=1.5)
