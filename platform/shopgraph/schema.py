@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """`retired_at` of a product that is on sale: in-index filters know no NULL, so "never" is a date."""
@@ -218,3 +218,46 @@ RELATIONS: dict[str, RelationType] = {
 
 BEHAVIOUR = tuple(name for name, relation in RELATIONS.items() if relation.behaviour)
 CATALOGUE = tuple(name for name, relation in RELATIONS.items() if not relation.behaviour and not relation.derived)
+
+
+@dataclass(frozen=True)
+class EventType:
+    """What one kind of event means for the next answers; what models learn from it is theirs to say."""
+
+    name: str
+    relation: str
+    """The relation it becomes, from a `User`, or from a `Session` where nobody has signed in."""
+    doc: str
+    weight: float = 0.0
+    """How much it says that the product interests now; below 0, that it does not. A rating counts by how far it is
+    from 3, and against the product below 3."""
+    steers: timedelta | None = None
+    """How long it does so, fading evenly to nothing; None where it weighs nothing, or stands until it is taken back."""
+    needs: tuple[str, ...] = ("product_id",)
+
+
+SESSION = "Session"
+"""Label of a visit without a user: what happens in it steers that visit alone, and nothing is learned from it."""
+
+EVENTS: dict[str, EventType] = {
+    event.name: event
+    for event in (
+        EventType("view", "VIEWED", "looked at a product", 1.0, timedelta(hours=12)),
+        EventType("search", "SEARCHED", "typed a query; the text model learns from it", needs=("query",)),
+        EventType("purchase", "PURCHASED", "bought a product", 2.0, timedelta(hours=1), needs=("product_id", "amount")),
+        EventType("rating", "RATED", "rated a product", 2.0, timedelta(days=2), needs=("product_id", "rating")),
+        EventType("basket_add", "PUT_IN_BASKET", "put a product into the basket", 3.0, timedelta(days=3)),
+        EventType("basket_remove", "TOOK_FROM_BASKET", "took it out again", -3.0, timedelta(days=3)),
+        EventType("hide", "HID", "never wants to see the product again", float("-inf")),
+        EventType("unhide", "UNHID", "takes a hide back"),
+    )
+}
+
+STEERING: dict[str, RelationType] = {
+    event.relation: RelationType(
+        event.relation, "User", "Product", (_text("line_id", "unique event id"), _AT), behaviour=True
+    )
+    for event in EVENTS.values()
+    if event.relation not in RELATIONS
+}
+"""Relations of events that steer answers and that no snapshot holds."""

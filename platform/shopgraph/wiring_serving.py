@@ -6,6 +6,10 @@ import re
 from dataclasses import dataclass
 
 from shopgraph.errors import ConfigurationError
+from shopgraph.events.consumer import Consumer
+from shopgraph.events.event import session_pseudonym
+from shopgraph.events.intake import Intake
+from shopgraph.events.stream import EventStream
 from shopgraph.graph.connection import Graph
 from shopgraph.graph.migration import Schema
 from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, open_pseudonymiser
@@ -79,6 +83,10 @@ class Serving:
         """The graph's id of a user: a raw id of the shop, or a pseudonym, which is taken as it is."""
         return user if PSEUDONYM.fullmatch(user) else self.pseudonymiser.pseudonym(self.settings.source, user)
 
+    def session(self, session_id: str) -> str:
+        """The graph's id of a visit."""
+        return session_pseudonym(session_id, self.settings.source, self.pseudonymiser)
+
     def __enter__(self) -> Serving:
         return self
 
@@ -107,3 +115,30 @@ def build_serving(settings: Settings) -> Serving:
         graph.close()
         raise
     return Serving(settings, graph, RunLog(graph), recommender, pseudonymiser)
+
+
+def build_intake(settings: Settings) -> Intake:
+    """The door for events, which stays open while Neo4j does not answer.
+
+    Raises:
+        ServiceError: the managed broker does not run.
+    """
+    return Intake(EventStream(broker_url(settings)), open_pseudonymiser(settings), settings.source)
+
+
+def build_consumer(settings: Settings) -> Consumer:
+    """What writes events to the graph.
+
+    Raises:
+        ConfigurationError: the broker may lose what it has accepted, or the pseudonym key is not this graph's.
+        ServiceError: Neo4j or the broker does not answer.
+    """
+    stream = EventStream(broker_url(settings))
+    stream.require_durable()
+    graph = open_graph(settings)
+    try:
+        confirm_key(graph, open_pseudonymiser(settings))
+    except BaseException:
+        graph.close()
+        raise
+    return Consumer(graph, stream, settings.source, Clock(graph, "data").now if settings.clock == "data" else None)

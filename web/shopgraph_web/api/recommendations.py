@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from shopgraph_web.api.answers import RecommendationList
 from shopgraph_web.api.gate import api_addresses
@@ -12,20 +12,31 @@ api = api_addresses("recommendations")
 
 
 class RecommendationQuery(BaseModel):
-    user: str = Field(min_length=1, max_length=200, description="the shop's own user id, or a pseudonym (u_...)")
+    user: str = Field("", max_length=200, description="the shop's own user id, or a pseudonym (u_...)")
+    session: str = Field("", max_length=200, description="the visit, as its events name it; enough without a user")
     n: int = Field(20, ge=1, le=100, description="how many products")
     exclude_owned: bool = Field(False, description="leave out what the user bought before")
     diversity: float = Field(0.0, ge=0, le=1, description="how unlike each other products have to be")
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> RecommendationQuery:
+        if not (self.user or self.session):
+            raise ValueError("a user or a session is needed")
+        return self
 
 
 @api.get("/recommendations", summary="What to show a user", responses={"200": RecommendationList})
 def recommend(query: RecommendationQuery) -> dict[str, object]:
     """The best products for a user, each with the sources it came from and a reason.
 
-    A user without history gets what is popular; `step` says so.
+    A visitor of whom nothing is known gets what is popular; `step` says so. What was looked at in this visit, and what
+    was hidden, is left out.
     """
-    user = serving().pseudonym(query.user)
     answer = serving().recommender.recommend(
-        user, n=query.n, exclude_owned=query.exclude_owned, diversity=query.diversity
+        serving().pseudonym(query.user) if query.user else "",
+        n=query.n,
+        exclude_owned=query.exclude_owned,
+        session_id=serving().session(query.session) if query.session else "",
+        diversity=query.diversity,
     )
     return RecommendationList.model_validate(answer).model_dump(mode="json")

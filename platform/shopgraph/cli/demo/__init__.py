@@ -84,6 +84,10 @@ def _open_panel(settings: Settings, companions: Companions) -> str:
     arguments = ["web", "--host", settings.web_host, "--port", str(port)]
     companions.start("web", arguments, lambda: listens(port, settings.web_host), PANEL_TIMEOUT_SECONDS)
     _keep_sign_in(settings, companions)
+    told = "events go to the graph"
+    companions.start(
+        "events", ["events", "consume"], lambda: told in companions.output("events"), PANEL_TIMEOUT_SECONDS
+    )
     return f"http://{settings.web_host}:{port}"
 
 

@@ -1,0 +1,6 @@
+CYPHER 25 CREATE CONSTRAINT session_id_unique IF NOT EXISTS FOR (n:Session) REQUIRE n.id IS UNIQUE;
+CYPHER 25 CREATE INDEX session_seen_at IF NOT EXISTS FOR (n:Session) ON (n.seen_at);
+CYPHER 25 CREATE CONSTRAINT put_in_basket_line_id_unique IF NOT EXISTS FOR ()-[r:PUT_IN_BASKET]-() REQUIRE r.line_id IS UNIQUE;
+CYPHER 25 CREATE CONSTRAINT took_from_basket_line_id_unique IF NOT EXISTS FOR ()-[r:TOOK_FROM_BASKET]-() REQUIRE r.line_id IS UNIQUE;
+CYPHER 25 CREATE CONSTRAINT hid_line_id_unique IF NOT EXISTS FOR ()-[r:HID]-() REQUIRE r.line_id IS UNIQUE;
+CYPHER 25 CREATE CONSTRAINT unhid_line_id_unique IF NOT EXISTS FOR ()-[r:UNHID]-() REQUIRE r.line_id IS UNIQUE;

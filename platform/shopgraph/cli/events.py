@@ -1,0 +1,129 @@
+"""`shopgraph events`: what happens in the shop, from a stream into the graph."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shopgraph.errors import InputError
+from shopgraph.events.consumer import consume as write_events
+from shopgraph.events.stream import EventStream
+from shopgraph.schema import EVENTS
+from shopgraph.settings import load_settings
+from shopgraph.wiring_serving import broker_url, build_consumer, build_intake
+
+app = typer.Typer(
+    help="What happens in the shop: send it, write it to the graph, see what waits.", no_args_is_help=True
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SHOWN_LINES = 10
+
+
+@app.command()
+def consume() -> None:
+    """Write events to the graph as they come, until stopped; several may run."""
+    settings = load_settings()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    Console(stderr=True).print("events go to the graph as they come; Ctrl-C stops")
+    write_events(lambda: build_consumer(settings), stopping)
+
+
+@app.command()
+def send(
+    file: Annotated[Path, typer.Argument(help="JSON Lines, one event each; - for what is typed or piped in.")],
+    as_json: AsJson = False,
+) -> None:
+    """Accept events from a file, as POST /api/v1/events does; lines that can't be used are told, the rest count."""
+    intake = build_intake(load_settings())
+    try:
+        source: BinaryIO = sys.stdin.buffer if str(file) == "-" else file.open("rb")
+        with source as body:
+            receipt = intake.accept_lines(body)
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from None
+    if as_json:
+        print(json.dumps(asdict(receipt)))
+    else:
+        print(f"{receipt.accepted:,} events accepted, {len(receipt.refused):,} of {receipt.lines:,} lines refused")
+        for refused in receipt.refused[:SHOWN_LINES]:
+            print(f"{file}:{refused.line}: {refused.field}: {refused.reason}")
+        if len(receipt.refused) > SHOWN_LINES:
+            print(f"... and {len(receipt.refused) - SHOWN_LINES:,} more: --json lists them")
+    if receipt.refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Say how many events wait, for how long, and how many could not be written."""
+    backlog = _stream().backlog()
+    if as_json:
+        print(json.dumps(asdict(backlog)))
+        return
+    waits = f", the oldest for {backlog.oldest_seconds:.0f} s" if backlog.waiting else ""
+    print(f"{backlog.waiting:,} events wait{waits}; {backlog.refused:,} could not be written")
+
+
+@app.command()
+def refused(
+    n: Annotated[int, typer.Option("--n", min=1, help="How many, latest first.")] = 20, as_json: AsJson = False
+) -> None:
+    """List events that could not be written, and why."""
+    found = _stream().refused(n)
+    if as_json:
+        print(json.dumps([asdict(each) for each in found]))
+        return
+    table = Table("type", "of", "to", "event", "reason")
+    for each in found:
+        table.add_row(each.event.type, each.event.start, each.event.end, each.event.line_id, each.reason)
+    Console().print(table)
+
+
+@app.command()
+def retry() -> None:
+    """Try the refused events again, as after their products were ingested."""
+    print(f"{_stream().retry():,} events wait again")
+
+
+@app.command()
+def types(as_json: AsJson = False) -> None:
+    """Say what each type of event means for the answers that follow it."""
+    rows = [
+        {
+            "type": event.name,
+            "relation": event.relation,
+            "weight": None if event.weight in (0.0, float("-inf")) else event.weight,
+            "steers_hours": event.steers / timedelta(hours=1) if event.steers else None,
+            "needs": list(event.needs),
+            "meaning": event.doc,
+        }
+        for event in EVENTS.values()
+    ]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table("type", "relation", "weight", "steers for", "needs", "meaning")
+    for row in rows:
+        weight = "-" if row["weight"] is None else f"{row['weight']:+g}"
+        hours = "-" if row["steers_hours"] is None else f"{row['steers_hours']:g} h"
+        table.add_row(row["type"], row["relation"], weight, hours, ", ".join(row["needs"]), row["meaning"])
+    Console().print(table)
+
+
+def _stream() -> EventStream:
+    return EventStream(broker_url(load_settings()))

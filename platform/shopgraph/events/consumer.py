@@ -1,0 +1,144 @@
+"""Writes waiting events to the graph: each once, whatever is killed, and what can't be written is kept with why."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+
+from shopgraph.errors import QueryError, ServiceError
+from shopgraph.events.event import WaitingEvent
+from shopgraph.events.stream import Entry, EventStream
+from shopgraph.graph.connection import Graph
+from shopgraph.schema import EVENTS, SESSION
+from shopgraph.settings import utc_now
+
+logger = logging.getLogger(__name__)
+
+RUN = "events"
+"""What the relations name as the run that wrote them."""
+PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0)
+FORGET_AFTER = timedelta(days=30)
+FORGET_EVERY_SECONDS = 3600.0
+FORGET_AT_ONCE = 1_000
+
+
+def consume(opened: Callable[[], Consumer], stopping: threading.Event) -> None:
+    """Write events until told to stop. Servers that do not answer are looked for again, and nothing is lost meanwhile.
+
+    Args:
+        opened: opens a consumer, each time anew: a server that was started again may listen elsewhere.
+
+    Raises:
+        ConfigurationError: what `opened` says is to be mended.
+    """
+    failures = 0
+    while not stopping.is_set():
+        try:
+            with opened() as consumer:
+                while not stopping.is_set():
+                    consumer.step()
+                    failures = 0
+        except ServiceError as error:
+            if not failures:
+                logger.warning("events wait: %s", error)
+            stopping.wait(PAUSES_SECONDS[min(failures, len(PAUSES_SECONDS) - 1)])
+            failures += 1
+
+
+class Consumer:
+    """One process of the group that empties the stream; leaving it closes its connections.
+
+    Args:
+        now: what an event that does not say when it happened is given, where the clock follows the data; None where the
+            moment of its arrival counts.
+    """
+
+    def __init__(
+        self, graph: Graph, stream: EventStream, source: str, now: Callable[[], datetime] | None = None
+    ) -> None:
+        self._graph = graph
+        self._stream = stream
+        self._source = source
+        self._now = now
+        self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self._forgotten_at = float("-inf")
+
+    def __enter__(self) -> Consumer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._graph.close()
+        self._stream.close()
+
+    def step(self, wait_seconds: float = 1.0) -> int:
+        """Write the next entries; how many there were.
+
+        Raises:
+            ServiceError: a server does not answer; the entries stay.
+        """
+        entries = self._stream.read(self._name, wait_seconds)
+        if entries:
+            self._settle(entries)
+        self._forget()
+        return len(entries)
+
+    def _settle(self, entries: Sequence[Entry]) -> None:
+        try:
+            missing = self._write(entries)
+        except QueryError as error:
+            if len(entries) == 1:
+                self._stream.refuse(entries, str(error))
+                return
+            for entry in entries:  # one of them spoils the rest
+                self._settle([entry])
+            return
+        refused = [entry for entry in entries if entry.event.line_id in missing]
+        self._stream.refuse(refused, "no such product in the graph")
+        self._stream.settle([entry for entry in entries if entry.event.line_id not in missing])
+
+    def _write(self, entries: Sequence[Entry]) -> set[str]:
+        """Lines whose product is not there."""
+        once = {(entry.event.type, entry.event.line_id): entry for entry in reversed(entries)}
+        at_ms = {key: self._at_ms(entry) for key, entry in once.items()}
+        kinds = sorted(once.values(), key=lambda entry: (entry.event.type, entry.event.label))
+        missing: set[str] = set()
+        for (kind, label), group in groupby(kinds, key=lambda entry: (entry.event.type, entry.event.label)):
+            events = [entry.event for entry in group]
+            rows = [[e.start, e.end, e.line_id, at_ms[kind, e.line_id], e.properties] for e in events]
+            missing |= self._write_kind(kind, label, events, rows)
+        sessions = sorted({entry.event.start for entry in entries if entry.event.label == SESSION})
+        written = [moment for (_, line), moment in at_ms.items() if line not in missing]
+        newest = datetime.fromtimestamp(max(written) / 1000, UTC) if written else None
+        self._graph.write("events_noted", id=self._source, newest_event_at=newest, sessions=sessions, seen_at=utc_now())
+        return missing
+
+    def _write_kind(self, kind: str, label: str, events: Sequence[WaitingEvent], rows: list[list[object]]) -> set[str]:
+        relation = EVENTS[kind].relation
+        stamps = {"source": self._source, "run": RUN}
+        target = "Product"
+        if relation == "SEARCHED":
+            target = "SearchTerm"
+            terms = [{"id": term, "values": {"text": term}} for term in sorted({event.end for event in events})]
+            self._graph.write("load_search_term", rows=terms, **stamps)
+        (told,) = self._graph.write("events_written", rows=rows, label=label, type=relation, target=target, **stamps)
+        return set(told["unknown"])
+
+    def _at_ms(self, entry: Entry) -> int:
+        if entry.event.at_ms is not None:
+            return entry.event.at_ms
+        return entry.arrived_ms if self._now is None else round(self._now().timestamp() * 1000)
+
+    def _forget(self) -> None:
+        """Remove sessions of long ago, now and then."""
+        if time.monotonic() - self._forgotten_at < FORGET_EVERY_SECONDS:
+            return
+        before = utc_now() - FORGET_AFTER
+        while self._graph.write("sessions_forgotten", before=before, limit=FORGET_AT_ONCE)[0]["sessions"]:
+            pass
+        self._forgotten_at = time.monotonic()

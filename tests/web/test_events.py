@@ -1,0 +1,206 @@
+"""Events over HTTP, into the real stream, by the consumer into the planted shop, and into the next answer."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+from redis import Redis
+from werkzeug.test import TestResponse
+
+from shopgraph.events import intake
+from shopgraph.events.consumer import Consumer
+from shopgraph.events.stream import REFUSED, STREAM, EventStream
+from shopgraph.graph.connection import Graph
+from shopgraph.recommend.clock import Clock
+from shopgraph.services.broker import Broker
+from shopgraph.services.local_process import free_port
+from shopgraph.settings import Settings
+from shopgraph.wiring_serving import Serving
+from shopgraph_web import create_app
+from shopgraph_web.keys import create_key
+
+RAW_USER = "household 17"
+Post = Callable[..., TestResponse]
+
+
+@pytest.fixture(scope="module")
+def web(settings: Settings, serving: Serving, broker: Broker) -> Flask:
+    """A panel in the home of the broker."""
+    return create_app(settings.model_copy(update={"broker_url": broker.url()}), serving=serving)
+
+
+@pytest.fixture(scope="module")
+def key(web: Flask) -> str:
+    with web.app_context():
+        return create_key("shop")
+
+
+@pytest.fixture
+def post(web: Flask, key: str) -> Post:
+    def posted(body: bytes | str, content: str = "application/json") -> TestResponse:
+        headers = {"X-API-Key": key, "Content-Type": content}
+        return web.test_client().post("/api/v1/events", data=body, headers=headers)
+
+    return posted
+
+
+@pytest.fixture
+def ask(web: Flask, key: str) -> Callable[[str], list[str]]:
+    """The products of an answer."""
+
+    def asked(query: str) -> list[str]:
+        answer = web.test_client().get(f"/api/v1/recommendations?{query}", headers={"X-API-Key": key})
+        assert answer.status_code == 200, answer.json
+        return [item["id"] for item in answer.json["items"]]
+
+    return asked
+
+
+@pytest.fixture
+def consumer(shop: Graph, broker: Broker, settings: Settings) -> Iterator[Consumer]:
+    """Writes to the planted shop, whose clock is its data's; what a test wrote is gone after it."""
+    with Redis.from_url(broker.url()) as client:
+        client.delete(STREAM, REFUSED)
+    stream = EventStream(broker.url())
+    yield Consumer(shop, stream, settings.source, Clock(shop, "data").now)
+    stream.close()
+    undo = "CYPHER 25 MATCH ()-[e {run: 'events'}]->() DELETE e"
+    shop.driver.execute_query(undo, database_=shop.database)
+    shop.driver.execute_query("MATCH (v:Session) DELETE v", database_=shop.database)
+
+
+def event(**fields: object) -> str:
+    return json.dumps({"type": "view", "user_id": RAW_USER, "product_id": "shop:tea", **fields})
+
+
+def test_what_is_hidden_is_gone_from_the_next_answer_until_it_is_taken_back(
+    post: Post, ask: Callable[[str], list[str]], consumer: Consumer
+) -> None:
+    assert "shop:bread" in ask(f"user={RAW_USER}")
+    answer = post(event(type="hide", product_id="shop:bread"))
+    assert (answer.status_code, answer.json) == (202, {"accepted": 1, "lines": 1, "refused": []})
+    consumer.step()
+    assert "shop:bread" not in ask(f"user={RAW_USER}")
+    assert "shop:bread" in ask("user=somebody else")
+    post(event(type="unhide", product_id="shop:bread"))
+    consumer.step()
+    assert "shop:bread" in ask(f"user={RAW_USER}")
+
+
+def test_what_a_visitor_looks_at_changes_the_next_answer_of_that_visit(
+    post: Post, ask: Callable[[str], list[str]], consumer: Consumer
+) -> None:
+    """Soup and bread are bought together; tea is bought alone."""
+    before = ask("session=cookie 1")
+    assert "shop:tea" in before
+    post(event(user_id=None, session_id="cookie 1", product_id="shop:soup"))
+    consumer.step()
+    after = ask("session=cookie 1")
+    assert after[0] == "shop:bread"
+    assert "shop:soup" not in after
+    assert ask("session=cookie 2") == before
+    post(event(user_id=None, session_id="cookie 1", type="basket_add", product_id="shop:bread"))
+    consumer.step()
+    assert not {"shop:soup", "shop:bread"} & set(ask("session=cookie 1"))
+    post(event(user_id=None, session_id="cookie 1", type="basket_remove", product_id="shop:bread"))
+    consumer.step()
+    assert "shop:bread" in ask("session=cookie 1")
+
+
+def test_a_bulk_keeps_its_good_lines_and_says_which_are_bad_and_why(post: Post, consumer: Consumer) -> None:
+    lines = [event(event_id="1"), "{", "", event(event_id="2", type="buy"), event(event_id="3", product_id="shop:soup")]
+    answer = post("\n".join(lines), "application/x-ndjson")
+    assert answer.status_code == 202
+    assert (answer.json["accepted"], answer.json["lines"]) == (2, 5)
+    assert [(bad["line"], bad["field"]) for bad in answer.json["refused"]] == [(2, "event"), (4, "type")]
+    assert all(bad["reason"] for bad in answer.json["refused"])
+    assert consumer.step() == 2
+
+
+def test_after_too_many_bad_lines_no_more_are_read(
+    post: Post, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "MOST_REFUSED", 3)
+    answer = post("\n".join([event(event_id="1"), *["bad"] * 5]), "application/x-ndjson").json
+    assert (answer["accepted"], answer["lines"], len(answer["refused"])) == (1, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("", "event:"),
+        ("[]", "event:"),
+        (event(type="buy"), "type:"),
+        (event(product_id=None), "product_id: missing: a view needs it"),
+        (event(at="2999-01-01T00:00:00Z"), "at: in the future"),
+        (event(user_id=None), "user_id: missing"),
+    ],
+)
+def test_one_bad_event_is_refused_in_the_one_shape(post: Post, body: str, said: str) -> None:
+    answer = post(body)
+    assert answer.status_code == 422
+    assert answer.json["error"]["code"] == "invalid"
+    assert answer.json["error"]["message"].startswith(said)
+
+
+def test_a_body_that_is_too_large_is_refused(post: Post) -> None:
+    answer = post(event(text="x" * 2**20))
+    assert (answer.status_code, answer.json["error"]["code"]) == (413, "too_large")
+
+
+def test_events_ask_for_a_key(web: Flask) -> None:
+    assert web.test_client().post("/api/v1/events", data=event()).status_code == 401
+
+
+def test_events_are_accepted_while_neo4j_does_not_answer(
+    settings: Settings, broker: Broker, consumer: Consumer
+) -> None:
+    away = {"broker_url": broker.url(), "neo4j_uri": f"bolt://127.0.0.1:{free_port(None)}", "neo4j_password": "x"}
+    app = create_app(Settings(**{**settings.model_dump(), **away}))
+    with app.app_context():
+        key = create_key("shop")
+    client, headers = app.test_client(), {"X-API-Key": key}
+    refused = client.get("/api/v1/recommendations?user=1", headers=headers)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert client.post("/api/v1/events", data=event(event_id="kept"), headers=headers).status_code == 202
+    assert consumer.step() == 1
+
+
+def test_a_broker_that_is_not_there_is_said_and_may_be_tried_again(settings: Settings, serving: Serving) -> None:
+    gone = settings.model_copy(update={"broker_url": f"redis://127.0.0.1:{free_port(None)}/0"})
+    app = create_app(gone, serving=serving)
+    with app.app_context():
+        key = create_key("shop")
+    answer = app.test_client().post("/api/v1/events", data=event(), headers={"X-API-Key": key})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json["error"]["code"] == "unavailable"
+
+
+def test_the_description_says_what_an_event_is(web: Flask) -> None:
+    described = web.test_client().get("/api/openapi.json").json
+    body = described["paths"]["/api/v1/events"]["post"]["requestBody"]["content"]
+    assert body["application/json"]["schema"] == {"$ref": "#/components/schemas/Event"}
+    assert "application/x-ndjson" in body
+    assert set(described["components"]["schemas"]["Event"]["properties"]) >= {"type", "user_id", "product_id", "at"}
+
+
+def test_the_panel_says_what_events_mean_what_waits_and_what_was_refused(
+    web: Flask, post: Post, consumer: Consumer, send_form: Callable
+) -> None:
+    from shopgraph_web.accounts import add_person
+
+    with web.app_context():
+        person = add_person("events@shop.example", "admin")
+    client = web.test_client()
+    send_form(client, "/login", "/login", email=person.email, password=person.password)
+    post(event(product_id="shop:unheard of"))
+    consumer.step()
+    page = client.get("/events/").text
+    assert all(
+        name in page for name in ("basket_add", "PUT_IN_BASKET", "shop:unheard of", "no such product in the graph")
+    )
+    answer = send_form(client, "/events/", "/events/retry")
+    assert answer.status_code == 302
+    assert "1 events are tried again" in client.get("/events/").text
+    assert consumer.step() == 1
