@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,57 +11,78 @@ from shopgraph.ranking.facets import NONE, Facet
 from shopgraph.ranking.features import Features
 from shopgraph.ranking.past import OLDEST_WEEKS, Past, looked_up
 
+if TYPE_CHECKING:
+    from shopgraph.ranking.market import Market
+
 HALF_LIFE_WEEKS = 12.0
 LAUNCH_WEEKS = (4.0, 16.0)
 """Weeks since the first sale between which a product is a recent launch: old enough to be known, not older."""
 PRIOR_LAUNCHES = 3.0
 """Launches of average success added to those of each value."""
+OF_VALUES = ("buyers", "place", "launches", "launch_success")
+"""The columns of a facet that are the same for every user."""
 
 
-def attribute_features(past: Past, facets: Sequence[Facet], users: np.ndarray, products: np.ndarray) -> Features:
-    """For each facet, what the user and what everybody bought of the value that the product states.
+def attribute_columns(past: Past, facets: Sequence[Facet]) -> dict[str, np.ndarray]:
+    """(products,) each, by facet: what everybody bought of the value that the product states.
+
+    Columns, each prefixed by the facet's name and NaN where the product states none:
+        buyers: logarithm of 1 + buyers of the value in 4 weeks
+        place: the product's share of the value's buyers of 8 weeks
+        launches: logarithm of 1 + the value's recent launches, which are products first sold 4 to 16 weeks ago
+        launch_success: their mean logarithm of 1 + buyers in their first 4 weeks
+    """
+    success, launched = _launches(past)
+    return {
+        f"{facet.name}_{name}": np.where(facet.values == NONE, np.nan, column)
+        for facet in facets
+        for name, column in {**_value_columns(past, facet), **_launch_columns(facet, success, launched)}.items()
+    }
+
+
+def shares(past: Past, facet: Facet) -> np.ndarray:
+    """(values,): each value's share of everybody's purchases, these halving every 12 weeks."""
+    weight, of_pair = _weight(past), facet.values[past.pair_products]
+    stated = of_pair != NONE
+    return np.bincount(of_pair[stated], weight[stated], facet.count) / max(float(weight.sum()), 1e-9)
+
+
+def attribute_features(market: Market, past: Past, users: np.ndarray, products: np.ndarray) -> Features:
+    """For each facet, what the user bought of the value that the product states, and what `attribute_columns` says.
 
     Columns, each prefixed by the facet's name and NaN where the product states none:
         share: the value's share of the user's purchases, these halving every 12 weeks
         lift: logarithm of that share over the share it has of everybody's, both smoothed
         products: logarithm of 1 + distinct products of the value the user bought
         weeks_since: since the user last bought one; NaN for never
-        buyers: logarithm of 1 + buyers of the value in 4 weeks
-        place: the product's share of the value's buyers of 8 weeks
-        launches: logarithm of 1 + the value's recent launches, which are products first sold 4 to 16 weeks ago
-        launch_success: their mean logarithm of 1 + buyers in their first 4 weeks
 
     Shapes:
         users, products: (rows,)
     """
-    success, launched = _launches(past)
-    parts = [_of_facet(past, facet, users, products, success, launched) for facet in facets]
-    return Features.joined(parts or [Features((), (), np.empty((len(users), 0), np.float32))])
+    weight, of_product = _weight(past), market.of_products("attribute", products)
+    columns: dict[str, np.ndarray] = {}
+    for facet in market.facets:
+        value = facet.values[products]
+        own = _user_columns(past, facet, weight, market.shares[facet.name], users, value)
+        columns |= {f"{facet.name}_{name}": np.where(value == NONE, np.nan, side) for name, side in own.items()}
+        columns |= {f"{facet.name}_{name}": of_product[f"{facet.name}_{name}"] for name in OF_VALUES}
+    return Features.of("attribute", columns)
 
 
-def _of_facet(
-    past: Past, facet: Facet, users: np.ndarray, products: np.ndarray, success: np.ndarray, launched: np.ndarray
-) -> Features:
-    value = facet.values[products]
-    columns = {
-        **_user_columns(past, facet, users, value),
-        **_value_columns(past, facet, value, products),
-        **_launch_columns(facet, value, success, launched),
-    }
-    return Features.of(
-        "attribute", {f"{facet.name}_{name}": np.where(value == NONE, np.nan, side) for name, side in columns.items()}
-    )
+def _weight(past: Past) -> np.ndarray:
+    """(pairs,): purchases of each pair, halving every 12 weeks."""
+    return np.bincount(past.pair, 0.5 ** (past.ages / HALF_LIFE_WEEKS), len(past.keys))
 
 
-def _user_columns(past: Past, facet: Facet, users: np.ndarray, value: np.ndarray) -> dict[str, np.ndarray]:
+def _user_columns(
+    past: Past, facet: Facet, weight: np.ndarray, everybody: np.ndarray, users: np.ndarray, value: np.ndarray
+) -> dict[str, np.ndarray]:
     count = facet.count
-    weight = np.bincount(past.pair, 0.5 ** (past.ages / HALF_LIFE_WEEKS), len(past.keys))
     of_pair = facet.values[past.pair_products]
     stated = of_pair != NONE
     keys, group = np.unique(past.pair_users[stated] * count + of_pair[stated], return_inverse=True)
     bought = np.bincount(group, weight[stated], len(keys))
     total = np.bincount(past.pair_users, weight, past.user_count)
-    everybody = np.bincount(of_pair[stated], weight[stated], count) / max(float(weight.sum()), 1e-9)
     recency = np.full(len(keys), OLDEST_WEEKS)
     np.minimum.at(recency, group, past.last_ages[stated])
     wanted = users * count + value
@@ -73,7 +95,7 @@ def _user_columns(past: Past, facet: Facet, users: np.ndarray, value: np.ndarray
     }
 
 
-def _value_columns(past: Past, facet: Facet, value: np.ndarray, products: np.ndarray) -> dict[str, np.ndarray]:
+def _value_columns(past: Past, facet: Facet) -> dict[str, np.ndarray]:
     of_pair, lately = facet.values[past.pair_products], past.last_ages <= 4
     chosen = lately & (of_pair != NONE)
     pairs = np.unique(past.pair_users[chosen] * facet.count + of_pair[chosen])
@@ -81,18 +103,19 @@ def _value_columns(past: Past, facet: Facet, value: np.ndarray, products: np.nda
     of_product = past.buyers(8)
     stated = facet.values != NONE
     of_value = np.bincount(facet.values[stated], of_product[stated], facet.count)
-    return {"buyers": np.log1p(buyers[value]), "place": (of_product[products] + 0.5) / (of_value[value] + 5.0)}
+    return {
+        "buyers": np.log1p(buyers[facet.values]),
+        "place": (of_product + 0.5) / (of_value[facet.values] + 5.0),
+    }
 
 
-def _launch_columns(
-    facet: Facet, value: np.ndarray, success: np.ndarray, launched: np.ndarray
-) -> dict[str, np.ndarray]:
+def _launch_columns(facet: Facet, success: np.ndarray, launched: np.ndarray) -> dict[str, np.ndarray]:
     counted = launched & (facet.values != NONE)
     launches = np.bincount(facet.values[counted], minlength=facet.count)
     total = np.bincount(facet.values[counted], success[counted], facet.count)
     average = float(success[launched].mean()) if launched.any() else 0.0
     mean = (total + PRIOR_LAUNCHES * average) / (launches + PRIOR_LAUNCHES)
-    return {"launches": np.log1p(launches[value]), "launch_success": mean[value]}
+    return {"launches": np.log1p(launches[facet.values]), "launch_success": mean[facet.values]}
 
 
 def _launches(past: Past) -> tuple[np.ndarray, np.ndarray]:

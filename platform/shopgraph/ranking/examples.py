@@ -13,6 +13,7 @@ from shopgraph.ranking.attribute_features import attribute_features
 from shopgraph.ranking.candidates import Candidates
 from shopgraph.ranking.facets import Facet
 from shopgraph.ranking.features import Features
+from shopgraph.ranking.market import Market
 from shopgraph.ranking.past import Lines, Past
 from shopgraph.ranking.popularity_features import popularity_features, price_features
 from shopgraph.ranking.repeat_features import repeat_features
@@ -69,22 +70,26 @@ def make_examples(
     if sample is not None:
         kept = _sampled(candidates, labels, sample, seed)
         candidates, labels = candidates.chosen(kept), labels[kept]
-    features = pair_features(Past.of(lines, moment_ms), facets, candidates.users, candidates.products)
+    past = Past.of(lines, moment_ms)
+    features = pair_features(Market.of(past, facets), past, candidates.users, candidates.products)
     return Examples(candidates, Features.joined([candidates.scores, features]), labels)
 
 
-def pair_features(past: Past, facets: Sequence[Facet], users: np.ndarray, products: np.ndarray) -> Features:
+def pair_features(market: Market, past: Past, users: np.ndarray, products: np.ndarray) -> Features:
     """Every feature that is not a source's: a row's values do not depend on which other rows are asked for.
+
+    Of the lines in `past` a row's features are made of its own user's alone, so a user's own lines are enough, also
+    those that are newer than the market.
 
     Shapes:
         users, products: (rows,)
     """
     return Features.joined(
         [
-            popularity_features(past, products),
-            repeat_features(past, users, products),
-            price_features(past, users, products),
-            attribute_features(past, facets, users, products),
+            popularity_features(market, products),
+            repeat_features(market, past, users, products),
+            price_features(market, past, users, products),
+            attribute_features(market, past, users, products),
         ]
     )
 

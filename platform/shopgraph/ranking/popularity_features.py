@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shopgraph.ranking.features import Features
 from shopgraph.ranking.past import OLDEST_WEEKS, Past
+
+if TYPE_CHECKING:
+    from shopgraph.ranking.market import Market
 
 BUYERS_WEEKS = (1, 2, 4, 8, 16)
 NEW_BUYERS_WEEKS = (2, 4, 8)
@@ -13,15 +18,12 @@ PRICE_WEEKS = 2
 """Weeks whose lines tell what a product costs, and at what discount, now."""
 
 
-def popularity_features(past: Past, products: np.ndarray) -> Features:
-    """Buyers in several windows, their trend, age and repeat share of each row's product.
+def popularity_columns(past: Past) -> dict[str, np.ndarray]:
+    """(products,) each: buyers in several windows, their trend, age and repeat share.
 
     Numbers of buyers are logarithms, standardised over the products sold so far: their level shifts with the length of
     the history. The trend is (buyers of the last 2 weeks + 1) / (buyers ever + 5), the one of a quarter (buyers of the
     last 4 weeks + 1) / (buyers of the last 16 + 5).
-
-    Shapes:
-        products: (rows,)
     """
     ever = past.buyers()
     sold = ever > 0
@@ -39,34 +41,51 @@ def popularity_features(past: Past, products: np.ndarray) -> Features:
     }
     columns["weeks_since_first_sale"][~sold] = np.nan
     columns["weeks_since_last_sale"][~sold] = np.nan
-    return Features.of("popularity", {name: column[products] for name, column in columns.items()})
+    return columns
 
 
-def price_features(past: Past, users: np.ndarray, products: np.ndarray) -> Features:
-    """What a unit costs, against what the user pays on average, and how far it is discounted now.
+def price_columns(past: Past) -> dict[str, np.ndarray]:
+    """(products,) each: what a unit costs and how far it is discounted, ever and in the last two weeks.
 
     Prices are logarithms of 1 + the price in the source's currency; `price_change` is that of the last two weeks
     against that of all weeks.
+    """
+    bought, paid = past.lines.purchases, np.log1p(past.lines.unit_prices)
+    stated, lately, count = np.isfinite(paid), past.ages <= PRICE_WEEKS, past.product_count
+    price = _mean_of(bought.products, paid, count, stated)
+    return {
+        "price": price,
+        "price_change": _mean_of(bought.products, paid, count, stated & lately) - price,
+        "discount_now": _mean_of(bought.products, past.lines.discounts, count, lately),
+        "discount_usual": _mean_of(bought.products, past.lines.discounts, count, np.ones(len(paid), dtype=bool)),
+    }
+
+
+def popularity_features(market: Market, products: np.ndarray) -> Features:
+    """What `popularity_columns` says of each row's product.
+
+    Shapes:
+        products: (rows,)
+    """
+    return Features.of("popularity", market.of_products("popularity", products))
+
+
+def price_features(market: Market, past: Past, users: np.ndarray, products: np.ndarray) -> Features:
+    """What `price_columns` says, the price against what the user pays on average, and the discounts the user takes.
 
     Shapes:
         users, products: (rows,)
     """
-    bought, paid = past.lines.purchases, np.log1p(past.lines.unit_prices)
-    stated, lately = np.isfinite(paid), past.ages <= PRICE_WEEKS
-    price = _mean_of(bought.products, paid, past.product_count, stated)
-    now = _mean_of(bought.products, paid, past.product_count, stated & lately)
-    discount = _mean_of(bought.products, past.lines.discounts, past.product_count, lately)
-    usual_discount = _mean_of(bought.products, past.lines.discounts, past.product_count, lately | True)
-    usual = _mean_of(bought.users, paid, past.user_count, stated)
-    likes_discount = _mean_of(bought.users, past.lines.discounts, past.user_count, lately | True)
+    buyers, paid = past.lines.purchases.users, np.log1p(past.lines.unit_prices)
+    usual = _mean_of(buyers, paid, past.user_count, np.isfinite(paid))
+    likes_discount = _mean_of(buyers, past.lines.discounts, past.user_count, np.ones(len(paid), dtype=bool))
+    of_product = market.of_products("price", products)
     return Features.of(
         "price",
         {
-            "price": price[products],
-            "price_against_user": price[products] - usual[users],
-            "price_change": (now - price)[products],
-            "discount_now": discount[products],
-            "discount_usual": usual_discount[products],
+            "price": of_product.pop("price"),
+            "price_against_user": market.columns["price"]["price"][products] - usual[users],
+            **of_product,
             "user_discount": likes_discount[users],
         },
     )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shopgraph.dataset.purchases import found
 from shopgraph.ranking.features import Features
 from shopgraph.ranking.past import Past, looked_up
+
+if TYPE_CHECKING:
+    from shopgraph.ranking.market import Market
 
 HALF_LIVES_WEEKS = (4, 12, 26)
 ACTIVE_WEEKS = (4, 12)
@@ -14,14 +19,24 @@ RETURN_WEEKS = 4
 """Weeks within which a buyer counts as having come back."""
 
 
-def repeat_features(past: Past, users: np.ndarray, products: np.ndarray) -> Features:
+def repeat_columns(past: Past) -> dict[str, np.ndarray]:
+    """(products,): `rebought`, the share of a product's buyers of over 4 weeks ago who came back to it in the last 4.
+
+    It is smoothed by one buyer of five.
+    """
+    earlier = past.first_ages > RETURN_WEEKS
+    back = earlier & (past.last_ages <= RETURN_WEEKS)
+    buyers, returned = (np.bincount(past.pair_products[kept], minlength=past.product_count) for kept in (earlier, back))
+    return {"rebought": (returned + 1) / (buyers + 5)}
+
+
+def repeat_features(market: Market, past: Past, users: np.ndarray, products: np.ndarray) -> Features:
     """Number, recency, rhythm and decayed numbers of the user's own purchases of the product, and the user's pace.
 
     A visit is a day, counted back from the moment, with any purchase by the user; `visit_share` is purchases of the
-    product over visits since the first of them. `rebought` is the share of all the product's buyers of over 4 weeks ago
-    who came back to it in the last 4, smoothed by one of five. A gap is the mean number of weeks between one purchase
-    and the next; `gap_due` is weeks since the last over it, 1 when the next is due. Paces are numbers a week, so that a
-    longer history does not raise them.
+    product over visits since the first of them. A gap is the mean number of weeks between one purchase and the next;
+    `gap_due` is weeks since the last over it, 1 when the next is due. Paces are numbers a week of the shop's history,
+    so that a longer one does not raise them.
 
     Shapes:
         users, products: (rows,)
@@ -44,15 +59,14 @@ def repeat_features(past: Past, users: np.ndarray, products: np.ndarray) -> Feat
     columns |= {
         "visits_since_last": _of(to_last, place, known),
         "visit_share": looked_up(past.keys, past.counts / np.maximum(to_first, 1), wanted),
-        "rebought": _rebought(past)[products],
+        **market.of_products("repeat", products),
     }
-    columns |= {name: column[users] for name, column in _paces(past).items()}
+    columns |= {name: column[users] for name, column in _paces(past, market.weeks_until(past.moment_ms)).items()}
     return Features.of("repeat", columns)
 
 
-def _paces(past: Past) -> dict[str, np.ndarray]:
+def _paces(past: Past, weeks: float) -> dict[str, np.ndarray]:
     """(users,) each: products, lines and first purchases a week, and weeks since the last line."""
-    weeks = max(1.0, float(past.ages.max(initial=0.0)))
     of_line, of_pair, count = past.lines.purchases.users, past.pair_users, past.user_count
     last = np.full(count, np.inf)
     np.minimum.at(last, of_line, past.ages)
@@ -72,14 +86,6 @@ def _visits(past: Past) -> tuple[np.ndarray, np.ndarray]:
     begins = np.searchsorted(visits, own)
     last, first = (own + np.floor(ages * 7).astype(np.int64) for ages in (past.last_ages, past.first_ages))
     return np.searchsorted(visits, last) - begins, np.searchsorted(visits, first, side="right") - begins
-
-
-def _rebought(past: Past) -> np.ndarray:
-    """(products,)"""
-    earlier = past.first_ages > RETURN_WEEKS
-    back = earlier & (past.last_ages <= RETURN_WEEKS)
-    buyers, returned = (np.bincount(past.pair_products[kept], minlength=past.product_count) for kept in (earlier, back))
-    return (returned + 1) / (buyers + 5)
 
 
 def _of(values: np.ndarray, place: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.ranking.candidates import CandidateConfig, find_candidates
 from shopgraph.ranking.examples import make_examples, pair_features
 from shopgraph.ranking.folds import Fold, make_folds
+from shopgraph.ranking.market import Market
 from shopgraph.ranking.past import Lines, Past
 
 Build = Callable[[Lines], np.ndarray]
@@ -49,6 +50,11 @@ def fold(shop) -> Fold:
     return make_folds(shop.end_ms)[1]
 
 
+def features(lines: Lines, moment_ms: int, shop, pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    past = Past.of(lines, moment_ms)
+    return pair_features(Market.of(past, shop.facets), past, *pairs).values
+
+
 def every_pair(lines: Lines) -> tuple[np.ndarray, np.ndarray]:
     return np.divmod(
         np.arange(lines.purchases.user_count * lines.purchases.product_count), lines.purchases.product_count
@@ -57,11 +63,7 @@ def every_pair(lines: Lines) -> tuple[np.ndarray, np.ndarray]:
 
 def test_no_pair_feature_sees_its_label_window(shop, fold: Fold) -> None:
     pairs = every_pair(shop.lines)
-    assert_blind(
-        lambda lines: pair_features(Past.of(lines, fold.moment_ms), shop.facets, *pairs).values,
-        shop.lines,
-        fold.moment_ms,
-    )
+    assert_blind(lambda lines: features(lines, fold.moment_ms, shop, pairs), shop.lines, fold.moment_ms)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -91,10 +93,10 @@ def test_the_check_catches_a_feature_that_looks_ahead(shop, fold: Fold) -> None:
     pairs = every_pair(shop.lines)
 
     def a_day_too_late(lines: Lines) -> np.ndarray:
-        return pair_features(Past.of(lines, fold.moment_ms + 3_600_000 * 24), shop.facets, *pairs).values
+        return features(lines, fold.moment_ms + 3_600_000 * 24, shop, pairs)
 
     def one_column_of_all_time(lines: Lines) -> np.ndarray:
-        honest = pair_features(Past.of(lines, fold.moment_ms), shop.facets, *pairs).values
+        honest = features(lines, fold.moment_ms, shop, pairs)
         return np.column_stack([honest, lines.purchases.buyers()[pairs[1]]])
 
     for leaking in (a_day_too_late, one_column_of_all_time):

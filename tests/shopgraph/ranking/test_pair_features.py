@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from shopgraph.dataset.purchases import WEEK_MS, Purchases
+from shopgraph.errors import InputError
 from shopgraph.ranking.examples import pair_features
 from shopgraph.ranking.facets import NONE, Facet
+from shopgraph.ranking.market import Market
 from shopgraph.ranking.past import Lines, Past
 
 NOW_MS = 1_000 * WEEK_MS
@@ -31,7 +36,8 @@ def lines_of(rows: list[tuple[int, int, float, float, float]]) -> Lines:
 def table(rows=LINES):
     """All users by all products, (3 * 4, features)."""
     users, products = np.divmod(np.arange(12), 4)
-    return pair_features(Past.of(lines_of(rows), NOW_MS), FACETS, users, products)
+    past = Past.of(lines_of(rows), NOW_MS)
+    return pair_features(Market.of(past, FACETS), past, users, products)
 
 
 def row(name: str, user: int, product: int) -> float:
@@ -109,9 +115,40 @@ def test_launches() -> None:
 
 def test_a_row_does_not_depend_on_the_others_nor_on_the_order_of_lines() -> None:
     whole = table()
-    alone = pair_features(Past.of(lines_of(LINES), NOW_MS), FACETS, np.array([1]), np.array([2]))
+    past = Past.of(lines_of(LINES), NOW_MS)
+    alone = pair_features(Market.of(past, FACETS), past, np.array([1]), np.array([2]))
     assert np.array_equal(alone.values[0], whole.values[6], equal_nan=True)
     assert np.allclose(table(LINES[::-1]).values, whole.values, equal_nan=True, rtol=1e-6)
+
+
+def test_a_users_own_lines_and_a_kept_market_are_enough(tmp_path: Path) -> None:
+    """As at serving: the tables come from a file, the lines from the graph, numbered for one user."""
+    market = Market.of(Past.of(lines_of(LINES), NOW_MS), FACETS)
+    market.save(tmp_path)
+    for user in range(3):
+        own = [(0, *line[1:]) for line in LINES if line[0] == user]
+        past = Past.of(replace(lines_of(own), purchases=replace(lines_of(own).purchases, user_count=1)), NOW_MS)
+        served = pair_features(Market.load(tmp_path), past, np.zeros(4, np.int64), np.arange(4))
+        assert served.names == table().names
+        assert np.array_equal(served.values, table().values[4 * user : 4 * user + 4], equal_nan=True)
+
+
+def test_a_market_may_be_older_than_the_users_last_purchase(tmp_path: Path) -> None:
+    """What user 0 bought a week after the tables were fitted counts as the user's own, and not as everybody's."""
+    market = Market.of(Past.of(lines_of(LINES), NOW_MS), FACETS)
+    later = Past.of(lines_of([*LINES, (0, 2, -1.0, 7.0, 0.0)]), NOW_MS + 2 * WEEK_MS)
+    found = pair_features(market, later, np.array([0]), np.array([2]))
+    assert found["times_bought"][0] == 1
+    assert found["weeks_since_last"][0] == pytest.approx(1)
+    assert found["user_products_a_week"][0] == pytest.approx(3 / 22)
+    assert found["trend"][0] == pytest.approx(row("trend", 0, 2))
+
+
+def test_a_folder_without_a_whole_market_is_named(tmp_path: Path) -> None:
+    Market.of(Past.of(lines_of(LINES), NOW_MS), FACETS).save(tmp_path)
+    (tmp_path / "facets.npy").unlink()
+    with pytest.raises(InputError, match="holds no market that can be read"):
+        Market.load(tmp_path)
 
 
 def test_every_column_is_a_finite_number_or_nothing() -> None:

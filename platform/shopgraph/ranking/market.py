@@ -1,0 +1,94 @@
+"""What everybody does with the products at a moment: tables that are fitted once, and kept with a ranker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shopgraph.dataset.purchases import WEEK_MS
+from shopgraph.errors import InputError
+from shopgraph.ranking.attribute_features import attribute_columns, shares
+from shopgraph.ranking.facets import Facet
+from shopgraph.ranking.past import Past
+from shopgraph.ranking.popularity_features import popularity_columns, price_columns
+from shopgraph.ranking.repeat_features import repeat_columns
+
+CARD, COLUMNS, VALUES = "market.json", "market.npy", "facets.npy"
+
+
+@dataclass(frozen=True)
+class Market:
+    """All that features are made of besides a user's own purchases.
+
+    Shapes:
+        columns: by group and name, (products,) float32
+        facets: values of the products
+        shares: by facet, (values,), of everybody's purchases
+    """
+
+    moment_ms: int
+    history_weeks: float
+    """From the first purchase to the moment, at least 1."""
+    columns: Mapping[str, Mapping[str, np.ndarray]]
+    facets: tuple[Facet, ...]
+    shares: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, past: Past, facets: Sequence[Facet]) -> Market:
+        """Fit the tables on what happened before the moment of `past`."""
+        columns = {
+            "popularity": popularity_columns(past),
+            "price": price_columns(past),
+            "repeat": repeat_columns(past),
+            "attribute": attribute_columns(past, facets),
+        }
+        return cls(
+            past.moment_ms,
+            max(1.0, float(past.ages.max(initial=0.0))),
+            {
+                group: {name: side.astype(np.float32) for name, side in table.items()}
+                for group, table in columns.items()
+            },
+            tuple(facets),
+            {facet.name: shares(past, facet) for facet in facets},
+        )
+
+    def of_products(self, group: str, products: np.ndarray) -> dict[str, np.ndarray]:
+        """(rows,) each: the columns of a group for some products."""
+        return {name: column[products] for name, column in self.columns[group].items()}
+
+    def weeks_until(self, moment_ms: int) -> float:
+        """Weeks of the shop's history at a moment that may be later than that of the tables."""
+        return self.history_weeks + (moment_ms - self.moment_ms) / WEEK_MS
+
+    def save(self, folder: Path) -> None:
+        """Keep it as `market.json` and two arrays that are read without being copied into memory."""
+        folder.mkdir(parents=True, exist_ok=True)
+        table = np.stack([column for group in self.columns.values() for column in group.values()])
+        np.save(folder / COLUMNS, table)
+        np.save(folder / VALUES, np.stack([facet.values for facet in self.facets]) if self.facets else np.empty((0, 0)))
+        card = {
+            "moment_ms": self.moment_ms,
+            "history_weeks": self.history_weeks,
+            "columns": {group: list(table) for group, table in self.columns.items()},
+            "shares": {name: side.tolist() for name, side in self.shares.items()},
+        }
+        (folder / CARD).write_text(json.dumps(card))
+
+    @classmethod
+    def load(cls, folder: Path) -> Market:
+        """Raises InputError where the folder holds no whole market."""
+        try:
+            card = json.loads((folder / CARD).read_text())
+            table, values = (np.load(folder / name, mmap_mode="r") for name in (COLUMNS, VALUES))
+            rows = iter(table)
+            columns = {group: {name: next(rows) for name in names} for group, names in card["columns"].items()}
+            facets = tuple(Facet(name, side) for name, side in zip(card["shares"], values, strict=True))
+            found = {name: np.array(side) for name, side in card["shares"].items()}
+            return cls(card["moment_ms"], card["history_weeks"], columns, facets, found)
+        except (OSError, ValueError, KeyError, StopIteration) as error:
+            raise InputError(f"{folder} holds no market that can be read ({error}): train the ranker again") from None
