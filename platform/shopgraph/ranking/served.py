@@ -1,0 +1,142 @@
+"""A trained ranker as serving runs it: tables from files, a user's own purchases as they are now, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.ranking.candidates import Candidates
+from shopgraph.ranking.examples import pair_features
+from shopgraph.ranking.features import Features
+from shopgraph.ranking.lambdamart import Ranker
+from shopgraph.ranking.lists import Ids, Lists
+from shopgraph.ranking.market import Market
+from shopgraph.ranking.past import Lines, Past
+
+FOLDER = "ranker"
+"""In the folder of a ranker's version."""
+MARKET, USERS, PRODUCTS = "market", "users.npy", "products.npy"
+NAMED_WITHIN = 20
+"""Rank within which a source speaks for a product."""
+
+
+@dataclass(frozen=True)
+class OwnLines:
+    """What a user bought before a moment, a line each.
+
+    Shapes:
+        products: ids
+        times_ms: milliseconds since 1970 UTC
+        unit_prices: NaN where not stated
+        discounts: shares of the shelf price
+    """
+
+    products: Sequence[str]
+    times_ms: Sequence[int]
+    unit_prices: Sequence[float]
+    discounts: Sequence[float]
+
+
+@dataclass(frozen=True)
+class RankedProduct:
+    """A product, best first, with the sources that rank it high, the one that does most first."""
+
+    id: str
+    score: float
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ServedRanker:
+    """What ranks a user's products.
+
+    Attributes:
+        rankers, lists: by setting.
+    """
+
+    products: Ids
+    users: Ids
+    market: Market
+    rankers: dict[str, Ranker]
+    lists: dict[str, Lists]
+
+    def save(self, folder: Path) -> None:
+        """Keep it; whoever loads it shares the files' pages with all others who do."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.products.save(folder / PRODUCTS)
+        self.users.save(folder / USERS)
+        self.market.save(folder / MARKET)
+        for setting, ranker in self.rankers.items():
+            ranker.save(folder / setting)
+            self.lists[setting].save(folder / setting)
+
+    @classmethod
+    def load(cls, folder: Path) -> ServedRanker:
+        """Raises InputError where the folder holds no whole ranker."""
+        settings = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name != MARKET)
+        return cls(
+            Ids.load(folder / PRODUCTS),
+            Ids.load(folder / USERS),
+            Market.load(folder / MARKET),
+            {setting: Ranker.load(folder / setting) for setting in settings},
+            {setting: Lists.load(folder / setting) for setting in settings},
+        )
+
+    def ranked(
+        self,
+        setting: str,
+        user_id: str,
+        own: OwnLines,
+        moment: datetime,
+        others: Sequence[str] = (),
+        without: Collection[str] = (),
+    ) -> list[RankedProduct]:
+        """The user's candidates by falling score; nothing where the user was not there when the ranker was trained.
+
+        Args:
+            others: products to rank too, which no list names; those the ranker does not know are left out.
+            without: products to leave out.
+        """
+        row = int(self.users.rows([user_id])[0])
+        if row < 0 or setting not in self.rankers:
+            return []
+        asked = self.products.rows(others)
+        candidates = self.lists[setting].user(row, asked[asked >= 0])
+        barred = self.products.rows(list(without))
+        candidates = candidates.chosen(~np.isin(candidates.products, barred[barred >= 0]))
+        scores = self.rankers[setting].scores(self._features(candidates, own, moment))
+        order = np.lexsort((candidates.products, -scores))
+        ids, sources = self.products.of_rows(candidates.products[order]), self._sources(candidates, order)
+        return [
+            RankedProduct(name, float(score), said)
+            for name, score, said in zip(ids, scores[order], sources, strict=True)
+        ]
+
+    def _features(self, candidates: Candidates, own: OwnLines, moment: datetime) -> Features:
+        past = Past.of(self._lines(own), to_ms(moment))
+        return Features.joined(
+            [candidates.scores, pair_features(self.market, past, candidates.users, candidates.products)]
+        )
+
+    def _lines(self, own: OwnLines) -> Lines:
+        rows = self.products.rows(own.products)
+        known = rows >= 0
+        times = np.array(own.times_ms, np.int64)[known]
+        purchases = Purchases(np.zeros(len(times), np.int64), rows[known], times, 1, len(self.products))
+        prices, discounts = (np.array(side, np.float64)[known] for side in (own.unit_prices, own.discounts))
+        return Lines(purchases, prices, discounts)
+
+    def _sources(self, candidates: Candidates, order: np.ndarray) -> list[tuple[str, ...]]:
+        """Of each product in the order given, the sources that rank it within the first, by rank."""
+        table = candidates.scores
+        columns = [place for place, name in enumerate(table.names) if name.endswith("_rank")]
+        names = [table.names[place].removesuffix("_rank") for place in columns]
+        ranks = np.expm1(table.values[order][:, columns])
+        best = np.argsort(ranks, axis=1, kind="stable")
+        within = np.take_along_axis(ranks, best, axis=1) < NAMED_WITHIN
+        return [tuple(names[place] for place in row[kept].tolist()) for row, kept in zip(best, within, strict=True)]

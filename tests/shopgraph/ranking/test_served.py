@@ -1,0 +1,156 @@
+"""A ranker from its files ranks as the one that was trained, for a user whose purchases come from elsewhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shopgraph.errors import InputError
+from shopgraph.evaluation import Setting
+from shopgraph.ranking.candidates import CandidateConfig, find_candidates
+from shopgraph.ranking.examples import make_examples
+from shopgraph.ranking.features import Features
+from shopgraph.ranking.folds import FoldConfig, make_folds
+from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
+from shopgraph.ranking.lists import Ids, Lists
+from shopgraph.ranking.market import Market
+from shopgraph.ranking.past import Past
+from shopgraph.ranking.served import OwnLines, ServedRanker
+
+CANDIDATES = CandidateConfig(40)
+
+
+def asked(shop, moment_ms: int) -> Setting:
+    """Every user who bought something, for what each has not bought."""
+    seen = shop.lines.purchases.before(moment_ms).binary().astype(bool)
+    return Setting("novel", seen, seen, np.diff(seen.tocsc().indptr) > 0)
+
+
+@pytest.fixture(scope="module")
+def ranker(shop, fit_sources) -> Ranker:
+    folds = []
+    for fold in make_folds(shop.end_ms, FoldConfig((2.0, 4.0), label_weeks=2.0)):
+        setting = fold.settings(shop.lines.purchases)["novel"]
+        candidates = find_candidates(setting, fit_sources(shop.lines.purchases, fold.moment_ms), CANDIDATES)
+        folds.append(make_examples(candidates, setting, shop.lines, shop.facets, fold.moment_ms))
+    return train(folds, LambdaMartConfig(rounds=30, min_data_in_leaf=20, sets=1))
+
+
+@pytest.fixture(scope="module")
+def served(shop, fit_sources, ranker: Ranker, tmp_path_factory: pytest.TempPathFactory) -> ServedRanker:
+    """Kept, and read again."""
+    folder = tmp_path_factory.mktemp("ranker")
+    candidates = find_candidates(asked(shop, shop.end_ms), fit_sources(shop.lines.purchases, shop.end_ms), CANDIDATES)
+    past, users = Past.of(shop.lines, shop.end_ms), shop.snapshot.ids("User")
+    ServedRanker(
+        Ids.of(shop.snapshot.ids("Product")),
+        Ids.of(users),
+        Market.of(past, shop.facets),
+        {"novel": ranker},
+        {"novel": Lists.of(candidates, len(users))},
+    ).save(folder)
+    return ServedRanker.load(folder)
+
+
+def moment(shop) -> datetime:
+    return datetime.fromtimestamp(shop.end_ms / 1000, UTC)
+
+
+def own_lines(shop, user: int) -> OwnLines:
+    bought = shop.lines.purchases
+    rows, ids = np.flatnonzero(bought.users == user), shop.snapshot.ids("Product")
+    return OwnLines(
+        [ids[product] for product in bought.products[rows]],
+        bought.times[rows].tolist(),
+        shop.lines.unit_prices[rows].tolist(),
+        shop.lines.discounts[rows].tolist(),
+    )
+
+
+def test_it_ranks_as_the_offline_ranker_does(shop, fit_sources, ranker: Ranker, served: ServedRanker) -> None:
+    setting = asked(shop, shop.end_ms)
+    candidates = find_candidates(setting, fit_sources(shop.lines.purchases, shop.end_ms), CANDIDATES)
+    offline = ranker.rank(make_examples(candidates, setting, shop.lines, shop.facets, shop.end_ms), 10)
+    ids, users = shop.snapshot.ids("Product"), shop.snapshot.ids("User")
+    same = []
+    for place, user in enumerate(setting.users):
+        found = served.ranked("novel", users[user], own_lines(shop, user), moment(shop))
+        same.append([item.id for item in found[:10]] == [ids[product] for product in offline[place]])
+    assert np.mean(same) > 0.9, "scores are kept with eleven bits: a tie may fall the other way"
+
+
+def test_the_planted_answer_is_first(shop, served: ServedRanker) -> None:
+    """Those who buy late have not bought what their brand launched last."""
+    first = {user: served.ranked("novel", f"u{user:02}", own_lines(shop, user), moment(shop)) for user in range(80)}
+    late = [user for user in first if (user // 4) % 2]
+    right = [first[user][0].id == f"p19{user % 4}" for user in late]
+    assert np.mean(right) > 0.6
+    scores = [item.score for item in first[4]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_what_was_bought_since_counts_and_what_is_barred_is_left_out(shop, served: ServedRanker) -> None:
+    user, late = "u04", moment(shop) + timedelta(days=2)
+    own = own_lines(shop, 4)
+    before = [item.id for item in served.ranked("novel", user, own, late)]
+    barred = before[0]
+    assert barred not in [item.id for item in served.ranked("novel", user, own, late, without=[barred, "unheard of"])]
+    other = next(name for name in before if name[-1] != barred[-1])
+    more = OwnLines(
+        [*own.products, other], [*own.times_ms, shop.end_ms + 1], [*own.unit_prices, 2.0], [*own.discounts, 0.0]
+    )
+    after = {item.id: item.score for item in served.ranked("novel", user, more, late)}
+    assert after != {item.id: item.score for item in served.ranked("novel", user, own, late)}
+
+
+def test_products_that_no_list_names_are_ranked_too_and_strangers_get_nothing(shop, served: ServedRanker) -> None:
+    own = own_lines(shop, 4)
+    listed = {item.id for item in served.ranked("novel", "u04", own, moment(shop))}
+    other = next(name for name in shop.snapshot.ids("Product") if name not in listed)
+    found = served.ranked("novel", "u04", own, moment(shop), others=[other, "unheard of"])
+    assert {item.id for item in found} == listed | {other}
+    assert next(item for item in found if item.id == other).sources == ()
+    assert served.ranked("novel", "stranger", own, moment(shop)) == []
+    assert served.ranked("all", "u04", own, moment(shop)) == []
+    assert served.ranked("novel", "u04", OwnLines([], [], [], []), moment(shop))
+
+
+def test_the_sources_that_rank_a_product_high_speak_for_it(shop, served: ServedRanker) -> None:
+    found = served.ranked("novel", "u04", own_lines(shop, 4), moment(shop))
+    assert {source for item in found for source in item.sources} == {"popularity", "ever"}
+
+
+def test_what_no_source_said_is_the_least_that_it_says() -> None:
+    names = ("a_score", "a_rank")
+    lists = Lists(
+        names,
+        ("collaborative",) * 2,
+        np.array([0, 2]),
+        np.array([3, 5], np.int32),
+        np.array([[1, 0], [-1, 0.69]], np.float16),
+    )
+    found = lists.user(0, np.array([4, 5]))
+    assert found.products.tolist() == [3, 4, 5]
+    assert np.allclose(found.scores.values[1], [-1, np.log1p(2)], atol=1e-3)
+    assert isinstance(found.scores, Features)
+
+
+def test_ids_are_found_by_name_and_a_longer_one_is_not_taken_for_another() -> None:
+    ids = Ids.of(["a", "ab", "é"])
+    assert ids.rows(["ab", "é", "x", "abc", "", "a"]).tolist() == [1, 2, -1, -1, -1, 0]
+    assert ids.of_rows(np.array([2, 0])) == ["é", "a"]
+    assert ids.rows([]).tolist() == []
+    assert Ids.of([]).rows(["a"]).tolist() == [-1]
+    with pytest.raises(InputError, match="ascend"):
+        Ids.of(["b", "a"])
+
+
+@pytest.mark.parametrize("gone", ["users.npy", "market/market.npy", "novel/bounds.npy", "novel/trees-0.txt"])
+def test_a_folder_without_a_whole_ranker_is_named(served: ServedRanker, tmp_path: Path, gone: str) -> None:
+    served.save(tmp_path)
+    (tmp_path / gone).unlink()
+    with pytest.raises(InputError, match="train"):
+        ServedRanker.load(tmp_path)
