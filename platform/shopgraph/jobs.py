@@ -16,6 +16,8 @@ from redis.exceptions import RedisError
 from shopgraph.errors import BusyError, ServiceError
 from shopgraph.settings import utc_now
 
+Family = Literal["graph", "text", "ranker"]
+
 IO, CPU, GPU = "io", "cpu", "gpu"
 QUEUES = (IO, CPU, GPU)
 """One worker process each: waiting on servers; arithmetic on cores; training (an accelerator where there is one)."""
@@ -26,6 +28,7 @@ RETRAIN_STEPS: dict[str, str] = {
     "retrain.evaluate": CPU,
     "retrain.refit": GPU,
     "retrain.train_text": GPU,
+    "retrain.train_ranker": GPU,
     "retrain.publish": CPU,
 }
 """The steps of a retraining in order, each with the queue it waits in."""
@@ -64,8 +67,8 @@ class RetrainRequest(BaseModel):
     """A Parquet of later purchases that judges instead: nothing is held out of the snapshot, no refit is due."""
     refit: bool = True
     """Whether to learn once more from everything, for the epochs the held-out weeks chose."""
-    families: list[Literal["graph", "text"]] = Field(default=["graph", "text"], min_length=1)
-    """Which embeddings to train; a family left out keeps the version that serves."""
+    families: list[Family] = Field(default=["graph", "text"], min_length=1)
+    """What to train, embeddings and the ranker over them; a family left out keeps the version that serves."""
     config: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By family, fields of its learner's config to set otherwise."""
     force: bool = False

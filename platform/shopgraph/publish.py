@@ -16,7 +16,7 @@ from shopgraph.errors import InputError, PublishError
 from shopgraph.graph.connection import Graph
 from shopgraph.lease import LEASE_SECONDS, Lease, held
 from shopgraph.registry import ModelVersion, Registry, Vectors
-from shopgraph.schema import FAMILIES, SLOTS
+from shopgraph.schema import FAMILIES, RANKER, SLOTS
 from shopgraph.settings import utc_now
 from shopgraph.slot import Slot, check_vectors
 from shopgraph.tracking import Progress, new_run_id, silent
@@ -34,6 +34,7 @@ class Served:
 
     version: str
     slot: str
+    """Empty of a ranker, which is read from files."""
     snapshot: str
     before: datetime
 
@@ -98,6 +99,8 @@ def rollback(
 ) -> Release:
     """Publish the versions of an older release again, from their files or from a slot that still holds them.
 
+    What serves now and that release did not name serves no more.
+
     Raises:
         InputError: no such release, or the files of one of its versions are gone.
     """
@@ -140,15 +143,19 @@ def _publish(
         for family, item in wanted.items()
         if family not in families or families[family].version != item.card.id
     }
-    if present and not changed:
+    dropped = set(families) - set(wanted) if restores else set()
+    if present and not (changed or dropped):
         return present
     checks: dict[str, dict[str, float]] = {}
     named = [
         {"family": family, "slot": s.slot, "version": s.version, "properties": {}}
         for family, s in families.items()
-        if family not in changed
+        if family not in changed and family not in dropped
     ]
     for family, item in changed.items():
+        if family == RANKER:
+            named.append({"family": family, "slot": None, "version": item.card.id, "properties": item.properties})
+            continue
         spare = _spare(families[family].slot if family in families else None)
         slot = Slot(graph, FAMILIES[family], spare, lease, progress)
         checks[family] = _bring(graph, registry, slot, item, encode.get(family))
@@ -225,7 +232,7 @@ def _owned(graph: Graph, item: _Wanted) -> dict[str, list[str]]:
 
 
 def _wanted(card: ModelVersion, family: str, snapshot: Snapshot) -> _Wanted:
-    if family not in FAMILIES or card.family != family:
+    if family not in {*FAMILIES, RANKER} or card.family != family:
         raise PublishError(f"{card.id} is a version of {card.family!r}, not of {family!r}")
     if card.snapshot_id != snapshot.id:
         raise PublishError(f"{card.id} was trained on snapshot {card.snapshot_id}, not on {snapshot.id}")
@@ -247,7 +254,8 @@ def _properties(card: ModelVersion, snapshot: Snapshot) -> dict[str, Any]:
 
 def _check_against(snapshot: Snapshot, card: ModelVersion, registry: Registry) -> None:
     """Every product of the snapshot has a vector, and nothing has one that the snapshot does not know."""
-    for label in FAMILIES[card.family].labels:
+    labels = () if card.family == RANKER else FAMILIES[card.family].labels
+    for label in labels:
         if label not in card.labels:
             raise PublishError(f"{card.id} holds no vectors of {label}")
         vectors = registry.vectors(card.id, label)
@@ -272,7 +280,7 @@ def _release(record: dict[str, Any]) -> Release:
         active=bool(record["active"]),
         created_at=_native(record["created_at"]),
         families={
-            item["family"]: Served(item["version"], item["slot"], item["snapshot"], _native(item["before"]))
+            item["family"]: Served(item["version"], item["slot"] or "", item["snapshot"], _native(item["before"]))
             for item in record["families"]
         },
         restores=record["restores"],

@@ -107,6 +107,9 @@ FAMILIES = {
     "text": EmbeddingFamily("text", 128, ("Product",)),
 }
 
+RANKER = "ranker"
+"""The family of rankers: its versions are files, named by a release beside those of the embeddings."""
+
 
 def _text(name: str, doc: str, default: object = None) -> Property:
     return Property(name, "string", doc, default)

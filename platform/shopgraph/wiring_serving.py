@@ -16,6 +16,7 @@ from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, open_pseudon
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.fusion import FusionConfig
 from shopgraph.recommend.query import QueryVectors
+from shopgraph.recommend.ranked import LearnedFusion
 from shopgraph.recommend.recommender import RecommendConfig, Recommender
 from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_server import Neo4jServer
@@ -109,7 +110,11 @@ def build_serving(settings: Settings) -> Serving:
     try:
         confirm_key(graph, pseudonymiser)
         recommender = Recommender(
-            graph, Clock(graph, settings.clock), QueryVectors(settings.models), recommend_config(settings)
+            graph,
+            Clock(graph, settings.clock),
+            QueryVectors(settings.models),
+            recommend_config(settings),
+            LearnedFusion(graph, settings.models),
         )
     except BaseException:
         graph.close()

@@ -117,13 +117,22 @@ class Training:
 
         Its card shows the held-out model's figures: nothing is left to judge a model that has seen everything.
         """
+        trained = self._refitted(version_id, snapshot_id, folder, progress)
+        shown = {**self.registry.get(version_id).metrics, HELD_OUT_VERSION: version_id}
+        return trained.save(self.registry, shown).id
+
+    def fit_graph(
+        self, version_id: str, snapshot_id: str, folder: Path, progress: Progress = silent
+    ) -> dict[str, Vectors]:
+        """The vectors of a version's encoder trained anew on another snapshot, kept nowhere."""
+        return self._refitted(version_id, snapshot_id, folder, progress).vectors
+
+    def _refitted(self, version_id: str, snapshot_id: str, folder: Path, progress: Progress) -> TrainedEmbedding:
         from shopgraph.embed.config import GraphEmbeddingConfig
 
         judged = self.registry.get(version_id)
         config = configured(GraphEmbeddingConfig(), judged.config)
-        trained = self._graph_embedding(snapshot_id, config, None, folder, progress, judged.metrics["best_epoch"])
-        shown = {**judged.metrics, HELD_OUT_VERSION: version_id}
-        return trained.save(self.registry, shown).id
+        return self._graph_embedding(snapshot_id, config, None, folder, progress, judged.metrics["best_epoch"])
 
     def _graph_embedding(
         self,
@@ -167,7 +176,7 @@ class Training:
         from shopgraph.text.config import TextConfig
         from shopgraph.text.training import train_text_embedding
 
-        version = graph_version or self._serving_graph()
+        version = graph_version or self.serving_graph()
         graph = self._graph_vectors(version) if version is not None else None
         snapshot, config = self.snapshot(snapshot_id), configured(TextConfig(), overrides or {})
         trained = train_text_embedding(
@@ -187,13 +196,13 @@ class Training:
         from shopgraph.embed.inductive import encode_unbought
         from shopgraph.text.shop import GraphVectors
 
-        vectors, products = self._vectors(version), None
+        vectors, products = self.vectors(version), None
         if (self.registry.path(version) / ARTEFACT_FILE).exists():
             artefact, _ = encoding_of(self.registry.folder, version)
             products = encode_unbought(artefact)
         return GraphVectors(version, products or vectors["Product"], vectors["User"])
 
-    def _serving_graph(self) -> str | None:
+    def serving_graph(self) -> str | None:
         """The graph version that serves, where its files are still there."""
         release = serving(self.graph)
         served = release.families.get("graph") if release else None
@@ -214,8 +223,8 @@ class Training:
         verdict = judge(
             learned,
             Holdout.read(holdout),
-            self._vectors(version_id),
-            self._vectors(comparable) if comparable else None,
+            self.vectors(version_id),
+            self.vectors(comparable) if comparable else None,
             config=GateConfig(),
             seed=self.settings.seed,
         )
@@ -238,7 +247,8 @@ class Training:
             return None
         return version if seen_until <= learned.before else None
 
-    def _vectors(self, version_id: str) -> dict[str, Vectors]:
+    def vectors(self, version_id: str) -> dict[str, Vectors]:
+        """A graph version's vectors by label."""
         return {label: self.registry.vectors(version_id, label) for label in FAMILIES["graph"].labels}
 
     def derive(self, snapshot_id: str, progress: Progress = silent) -> None:

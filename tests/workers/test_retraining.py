@@ -32,12 +32,14 @@ from shopgraph.sample import write_sample
 from shopgraph.services.broker import Broker
 from shopgraph.settings import Settings
 from shopgraph.tracking import Run, RunLog
+from shopgraph.wiring_serving import build_serving
 from shopgraph_workers.run_state import RunFolder, RunState
 
 Found = TypeVar("Found")
 
 LEASE_SECONDS = 2.0
 SMALL = {"judged_pairs": 20, "judged_texts": 50, "tuning": {"steps": 4, "batch_pairs": 16}}
+RANKER = {"sources": ["popularity", "personal_frequency", "item_knn"], "candidates": {"depth": 40}}
 TEXT_ONLY = RetrainRequest(families=["text"], config={"text": SMALL})
 
 
@@ -151,6 +153,23 @@ def test_a_retraining_ends_in_a_release(
     time.sleep(1.0)
     assert serving(shop) == release
     assert ended(runs, run_id) == run
+
+
+def test_a_ranker_is_trained_by_the_workers_and_answers(
+    settings: Settings, shop: Graph, jobs: Jobs, runs: RunLog, workers: psutil.Process
+) -> None:
+    run = ended(runs, jobs.retrain(RetrainRequest(families=["ranker"], config={"ranker": RANKER})))
+    assert (run.status, run.error) == ("succeeded", None)
+    served = serving(shop).families["ranker"]
+    assert served.version == run.summary["ranker"]
+    card = Registry(settings.models).get(served.version)
+    assert 0 < card.metrics["novel.ndcg@20"] <= 1
+    assert card.config["sources"] == list(RANKER["sources"])
+    with build_serving(settings) as answers:
+        found = answers.recommender.recommend(answers.pseudonym("user-001"), 5)
+    assert found.versions["ranker"] == served.version
+    assert {source for item in found.items for source in item.sources} <= set(RANKER["sources"])
+    assert len(found.items) == 5
 
 
 def test_a_killed_training_process_is_started_again_and_goes_on(

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shopgraph.errors import PublishError
+from shopgraph.errors import InputError, PublishError
 from shopgraph.jobs import RetrainRequest
 from shopgraph.tracking import Progress
+from shopgraph.wiring_ranking import train_ranker_version
 from shopgraph.wiring_training import Training
 from shopgraph_workers.run_state import RunState
 
@@ -63,11 +64,27 @@ def train_text(training: Training, request: RetrainRequest, state: RunState, wor
     return {"version": training.train_text(snapshot_id, work / "text", config, progress, graph)}
 
 
+def train_ranker(training: Training, request: RetrainRequest, state: RunState, work: Path, progress: Progress) -> dict:
+    """What ranks comes last: the graph's vectors are one of its sources. Too little to learn from holds nothing up."""
+    if "ranker" not in request.families:
+        return {}
+    snapshot_id, graph = state.output("retrain.export", "snapshot"), state.output("retrain.refit", "version")
+    config = request.config.get("ranker", {})
+    try:
+        return {"version": train_ranker_version(training, snapshot_id, work / "ranker", config, progress, graph)}
+    except InputError as error:
+        if request.families == ["ranker"]:
+            raise
+        progress("ranker", 1, 1, f"none: {error}")
+        return {"reason": str(error)}
+
+
 def publish(training: Training, request: RetrainRequest, state: RunState, work: Path, progress: Progress) -> dict:
     """Derive what serving reads, then switch the release."""
     snapshot_id = state.output("retrain.export", "snapshot")
     training.derive(snapshot_id, progress)
-    trained = {"graph": state.output("retrain.refit", "version"), "text": state.output("retrain.train_text", "version")}
+    steps = {"graph": "retrain.refit", "text": "retrain.train_text", "ranker": "retrain.train_ranker"}
+    trained = {family: state.output(step, "version") for family, step in steps.items()}
     versions = {family: version for family, version in trained.items() if version}
     return {"release": training.publish(versions, snapshot_id, progress), **versions}
 
@@ -78,6 +95,7 @@ STEPS: dict[str, Step] = {
     "retrain.evaluate": evaluate,
     "retrain.refit": refit,
     "retrain.train_text": train_text,
+    "retrain.train_ranker": train_ranker,
     "retrain.publish": publish,
 }
 

@@ -9,8 +9,9 @@ import sys
 import threading
 from dataclasses import asdict
 from datetime import timedelta
+from math import isfinite
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.console import Console
@@ -19,7 +20,7 @@ from rich.table import Table
 from shopgraph.errors import InputError
 from shopgraph.events.consumer import consume as write_events
 from shopgraph.events.stream import EventStream
-from shopgraph.schema import EVENTS
+from shopgraph.schema import EVENTS, EventType
 from shopgraph.settings import load_settings
 from shopgraph.wiring_serving import broker_url, build_consumer, build_intake
 
@@ -103,26 +104,27 @@ def retry() -> None:
 @app.command()
 def types(as_json: AsJson = False) -> None:
     """Say what each type of event means for the answers that follow it."""
-    rows = [
-        {
-            "type": event.name,
-            "relation": event.relation,
-            "weight": None if event.weight in (0.0, float("-inf")) else event.weight,
-            "steers_hours": event.steers / timedelta(hours=1) if event.steers else None,
-            "needs": list(event.needs),
-            "meaning": event.doc,
-        }
-        for event in EVENTS.values()
-    ]
     if as_json:
-        print(json.dumps(rows))
+        print(json.dumps([_meaning(event) for event in EVENTS.values()]))
         return
     table = Table("type", "relation", "weight", "steers for", "needs", "meaning")
-    for row in rows:
-        weight = "-" if row["weight"] is None else f"{row['weight']:+g}"
-        hours = "-" if row["steers_hours"] is None else f"{row['steers_hours']:g} h"
-        table.add_row(row["type"], row["relation"], weight, hours, ", ".join(row["needs"]), row["meaning"])
+    for event in EVENTS.values():
+        told = _meaning(event)
+        weight = "-" if told["weight"] is None else f"{told['weight']:+g}"
+        hours = "-" if told["steers_hours"] is None else f"{told['steers_hours']:g} h"
+        table.add_row(event.name, event.relation, weight, hours, ", ".join(event.needs), event.doc)
     Console().print(table)
+
+
+def _meaning(event: EventType) -> dict[str, Any]:
+    return {
+        "type": event.name,
+        "relation": event.relation,
+        "weight": event.weight if isfinite(event.weight) and event.weight else None,
+        "steers_hours": event.steers / timedelta(hours=1) if event.steers else None,
+        "needs": event.needs,
+        "meaning": event.doc,
+    }
 
 
 def _stream() -> EventStream:

@@ -30,7 +30,7 @@ def releases(as_json: AsJson = False) -> None:
         return
     table = Table("release", "serves", "made", "versions", "restores")
     for release in found:
-        versions = "\n".join(f"{served.version} ({served.slot})" for _, served in sorted(release.families.items()))
+        versions = "\n".join(f"{each.version} ({each.slot or 'files'})" for _, each in sorted(release.families.items()))
         made = f"{release.created_at:%Y-%m-%d %H:%M}"
         table.add_row(release.id, "yes" if release.active else "", made, versions, release.restores or "")
     Console().print(table)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from shopgraph.errors import ConfigurationError, ShopgraphError
-from shopgraph.jobs import Jobs, RetrainRequest
+from shopgraph.jobs import Family, Jobs, RetrainRequest
 from shopgraph.settings import load_settings, read_json
 from shopgraph.tracking import Run, RunLog
 from shopgraph.wiring_serving import broker_url, open_graph
@@ -27,7 +27,7 @@ def retrain(
     holdout_weeks: Annotated[int, typer.Option(min=1, max=52, help="Last weeks that judge the candidate.")] = 4,
     holdout_file: Annotated[str | None, typer.Option(help="A Parquet of later purchases that judges instead.")] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything before publishing.")] = True,
-    families: Annotated[str, typer.Option(help="Which embeddings to train.")] = "graph,text",
+    families: Annotated[str, typer.Option(help="What to train: graph, text, ranker.")] = "graph,text",
     config: Annotated[str | None, typer.Option(help="JSON by family, or a file of it: fields to set anew.")] = None,
     force: Annotated[bool, typer.Option(help="Publish even where the candidate is worse than what serves.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run until it ends.")] = False,
@@ -66,14 +66,15 @@ def retrain(
         raise ShopgraphError(f"run {run.id} failed: {run.error}")
 
 
-def _families(text: str) -> list[Literal["graph", "text"]]:
+def _families(text: str) -> list[Family]:
     names = {name.strip() for name in text.split(",") if name.strip()}
-    if not names or names - {"graph", "text"}:
-        raise ConfigurationError(f"--families {text!r}: choose from graph,text")
-    return [family for family in ("graph", "text") if family in names]
+    known = get_args(Family)
+    if not names or names - set(known):
+        raise ConfigurationError(f"--families {text!r}: choose from {','.join(known)}")
+    return [family for family in known if family in names]
 
 
-def _config(given: str | None, families: list[Literal["graph", "text"]]) -> dict[str, dict[str, Any]]:
+def _config(given: str | None, families: list[Family]) -> dict[str, dict[str, Any]]:
     """Fields by family; what a field may be is checked by the worker, which has the learners' packages."""
     if given is None:
         return {}

@@ -30,12 +30,20 @@ class Lines:
     @classmethod
     def of(cls, snapshot: Snapshot) -> Lines:
         table = snapshot.relations["PURCHASED"]
-        units = np.maximum(pc.fill_null(table["quantity"], 1).to_numpy(), 1)
-        paid = pc.fill_null(table["amount"], np.nan).to_numpy()
-        taken = np.maximum(pc.fill_null(table["discount"], 0.0).to_numpy(), 0.0)
-        shelf = np.nan_to_num(paid) + taken
+        return cls.stated(
+            Purchases.of(snapshot),
+            pc.fill_null(table["quantity"], 1).to_numpy(),
+            pc.fill_null(table["amount"], np.nan).to_numpy(),
+            pc.fill_null(table["discount"], 0.0).to_numpy(),
+        )
+
+    @classmethod
+    def stated(cls, purchases: Purchases, quantities: np.ndarray, amounts: np.ndarray, discounts: np.ndarray) -> Lines:
+        """Of what the lines state: units, the line's total paid (NaN for none) and what was taken off it."""
+        taken = np.maximum(discounts, 0.0)
+        shelf = np.nan_to_num(amounts) + taken
         share = np.divide(taken, shelf, out=np.zeros(len(taken)), where=shelf > 0)
-        return cls(Purchases.of(snapshot), paid / units, np.minimum(share, 1.0))
+        return cls(purchases, amounts / np.maximum(quantities, 1), np.minimum(share, 1.0))
 
     def chosen(self, lines: np.ndarray) -> Lines:
         """The lines of a bool mask or of row numbers."""

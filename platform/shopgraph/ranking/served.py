@@ -27,18 +27,13 @@ NAMED_WITHIN = 20
 
 @dataclass(frozen=True)
 class OwnLines:
-    """What a user bought before a moment, a line each.
-
-    Shapes:
-        products: ids
-        times_ms: milliseconds since 1970 UTC
-        unit_prices: NaN where not stated
-        discounts: shares of the shelf price
-    """
+    """What a user bought before a moment, a line each: product ids, times in milliseconds since 1970 UTC, units, the
+    line's total paid (NaN where it is not stated) and what was taken off it."""
 
     products: Sequence[str]
     times_ms: Sequence[int]
-    unit_prices: Sequence[float]
+    quantities: Sequence[int]
+    amounts: Sequence[float]
     discounts: Sequence[float]
 
 
@@ -128,8 +123,10 @@ class ServedRanker:
         known = rows >= 0
         times = np.array(own.times_ms, np.int64)[known]
         purchases = Purchases(np.zeros(len(times), np.int64), rows[known], times, 1, len(self.products))
-        prices, discounts = (np.array(side, np.float64)[known] for side in (own.unit_prices, own.discounts))
-        return Lines(purchases, prices, discounts)
+        units, amounts, discounts = (
+            np.array(side, np.float64)[known] for side in (own.quantities, own.amounts, own.discounts)
+        )
+        return Lines.stated(purchases, units, amounts, discounts)
 
     def _sources(self, candidates: Candidates, order: np.ndarray) -> list[tuple[str, ...]]:
         """Of each product in the order given, the sources that rank it within the first, by rank."""

@@ -15,6 +15,7 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.explanation import Reason, explain
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.query import QueryVectors, any_word
+from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.rerank import diversified, rerank
 from shopgraph.schema import EVENTS
 
@@ -81,18 +82,25 @@ class Recommender:
         graph: an open connection.
         clock: tells the moment before which events count.
         vectors: encodes queries.
+        learned: ranks where a release names a ranker; rank fusion answers without one.
 
     Raises:
         ConfigurationError: the fusion names a source that has no query file.
     """
 
     def __init__(
-        self, graph: Graph, clock: Clock, vectors: QueryVectors, config: RecommendConfig | None = None
+        self,
+        graph: Graph,
+        clock: Clock,
+        vectors: QueryVectors,
+        config: RecommendConfig | None = None,
+        learned: LearnedFusion | None = None,
     ) -> None:
         self._graph = graph
         self._clock = clock
         self._vectors = vectors
         self._config = config or RecommendConfig()
+        self._learned = learned
         self._sources = Sources(graph)
         self._sources.require(sorted(self._config.fusion.sources))
         self._asked = ThreadPoolExecutor(thread_name_prefix="source")
@@ -136,7 +144,7 @@ class Recommender:
         for name, blend in self._steps(state, exclude_owned, session):
             if as_of is not None:
                 _check_honest(as_of, state, blend)
-            fused = self._fused(blend, context, state)
+            fused = self._personal(blend, context, state) if name == "personal" else self._fused(blend, context, state)
             step, kept = name, self._unlike(fused, n, {*without, *session}, diversity, state["release"])
             if kept:
                 break
@@ -227,6 +235,15 @@ class Recommender:
         if state["known"]:
             steps.append(("segment", fusion.segment))
         return [*steps, ("popular", fusion.popular)]
+
+    def _personal(self, blend: Blend, context: Mapping[str, Any], state: Mapping[str, Any]) -> list[Fused]:
+        """By the ranker that the release names, where it knows the user; else by rank fusion."""
+        ranked = self._learned.products(dict(state["versions"]), context) if self._learned is not None else []
+        if not ranked:
+            return self._fused(blend, context, state)
+        weight = blend.weights.get(IN_SESSION, 0.0)
+        near = self._sources.candidates(IN_SESSION, context, dict(state["slots"])) if weight else []
+        return joined(ranked, near, IN_SESSION, weight)
 
     def _fused(self, blend: Blend, context: Mapping[str, Any], state: Mapping[str, Any]) -> list[Fused]:
         """Ask the sources at the same time: each is a read of its own, and waiting is most of it."""

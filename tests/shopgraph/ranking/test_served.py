@@ -65,8 +65,9 @@ def own_lines(shop, user: int) -> OwnLines:
     return OwnLines(
         [ids[product] for product in bought.products[rows]],
         bought.times[rows].tolist(),
+        [1] * len(rows),
         shop.lines.unit_prices[rows].tolist(),
-        shop.lines.discounts[rows].tolist(),
+        [0.0] * len(rows),
     )
 
 
@@ -100,7 +101,11 @@ def test_what_was_bought_since_counts_and_what_is_barred_is_left_out(shop, serve
     assert barred not in [item.id for item in served.ranked("novel", user, own, late, without=[barred, "unheard of"])]
     other = next(name for name in before if name[-1] != barred[-1])
     more = OwnLines(
-        [*own.products, other], [*own.times_ms, shop.end_ms + 1], [*own.unit_prices, 2.0], [*own.discounts, 0.0]
+        [*own.products, other],
+        [*own.times_ms, shop.end_ms + 1],
+        [*own.quantities, 1],
+        [*own.amounts, np.nan],
+        [*own.discounts, 0.0],
     )
     after = {item.id: item.score for item in served.ranked("novel", user, more, late)}
     assert after != {item.id: item.score for item in served.ranked("novel", user, own, late)}
@@ -115,7 +120,7 @@ def test_products_that_no_list_names_are_ranked_too_and_strangers_get_nothing(sh
     assert next(item for item in found if item.id == other).sources == ()
     assert served.ranked("novel", "stranger", own, moment(shop)) == []
     assert served.ranked("all", "u04", own, moment(shop)) == []
-    assert served.ranked("novel", "u04", OwnLines([], [], [], []), moment(shop))
+    assert served.ranked("novel", "u04", OwnLines([], [], [], [], []), moment(shop))
 
 
 def test_the_sources_that_rank_a_product_high_speak_for_it(shop, served: ServedRanker) -> None:

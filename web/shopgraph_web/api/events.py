@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from flask import request
 from flask_openapi3 import OpenAPI, RawModel
 from flask_openapi3.models import Reference, Schema
@@ -23,7 +21,7 @@ BULK_BYTES = 512 * 2**20
 
 
 class Events(RawModel):
-    mimetypes: ClassVar[list[str]] = [ONE, MANY]
+    mimetypes: list[str] = [ONE, MANY]  # noqa: RUF012  an instance variable of pydantic's, read from the class
 
 
 class RefusedLine(BaseModel):
@@ -66,4 +64,4 @@ def describe(app: OpenAPI) -> None:
     schema = Event.model_json_schema(ref_template="#/components/schemas/{model}")
     app.components_schemas["Event"] = Schema(**schema)
     body = app.paths["/api/v1/events"].post.requestBody
-    body.content[ONE].media_type_schema = Reference(ref="#/components/schemas/Event")
+    body.content[ONE].media_type_schema = Reference.model_validate({"$ref": "#/components/schemas/Event"})

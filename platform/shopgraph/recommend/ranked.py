@@ -1,0 +1,83 @@
+"""The learned fusion: a release's ranker over its lists and what the user did since, where a release names one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from shopgraph.graph.connection import Graph
+from shopgraph.ranking.served import FOLDER, OwnLines, RankedProduct, ServedRanker
+from shopgraph.recommend.candidate import Candidate
+from shopgraph.recommend.fusion import Blend, Fused, fuse
+from shopgraph.schema import RANKER
+
+
+class LearnedFusion:
+    """Ranks by the version that serves.
+
+    Args:
+        models: the folder of all model versions.
+    """
+
+    def __init__(self, graph: Graph, models: Path) -> None:
+        self._graph = graph
+        self._models = models
+
+    def products(self, versions: Mapping[str, str], context: Mapping[str, Any]) -> list[RankedProduct]:
+        """The user's best products that may be shown now, as many as `limit`.
+
+        Nothing where the release names no ranker, where its files are not on this machine, and where it does not know
+        the user: rank fusion answers then.
+
+        Args:
+            versions: of the release, by family.
+            context: what sources are asked with, see `PARAMETERS`.
+
+        Raises:
+            InputError: the ranker's files are damaged.
+        """
+        folder = self._models / versions[RANKER] / FOLDER if RANKER in versions else None
+        if folder is None or not folder.is_dir():
+            return []
+        user, moment, limit = context["user"], context["as_of"], context["limit"]
+        own = OwnLines(**self._graph.wide("own_lines", user=user, as_of=moment))
+        setting, others = "novel" if context["novel"] else "all", [*context["session"], *set(own.products)]
+        found = _opened(folder).ranked(setting, user, own, moment, others, context["without"])
+        kept: list[RankedProduct] = []
+        for start in range(0, len(found), limit):
+            asked = found[start : start + limit]
+            servable = set(self._graph.wide("servable", items=[item.id for item in asked])["items"])
+            kept += [item for item in asked if item.id in servable]
+            if len(kept) >= limit:
+                break
+        return kept[:limit]
+
+
+def joined(ranked: Sequence[RankedProduct], near: Sequence[Candidate], source: str, weight: float) -> list[Fused]:
+    """Ranked products, with those that one more source offers fused in by rank.
+
+    Args:
+        near: what the source offers, best first.
+        weight: of the source, that of the ranker being 1.
+    """
+    said = {item.id: item.sources or (RANKER,) for item in ranked}
+    if not near:
+        return [Fused(item.id, item.score, said[item.id], None) for item in ranked]
+    lists = {RANKER: [Candidate(item.id, item.score, None) for item in ranked], source: near}
+    return [
+        Fused(item.id, item.score, _told(item, said, source), item.via)
+        for item in fuse(lists, Blend({RANKER: 1.0, source: weight}))
+    ]
+
+
+def _told(item: Fused, said: Mapping[str, tuple[str, ...]], source: str) -> tuple[str, ...]:
+    """The sources behind the ranker in its place."""
+    return tuple(name for each in item.sources for name in ((source,) if each == source else said[item.id]))
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: Path) -> ServedRanker:
+    """Of the version that serves, and of the one before while requests that it answers are still under way."""
+    return ServedRanker.load(folder)

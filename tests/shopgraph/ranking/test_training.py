@@ -1,0 +1,85 @@
+"""A ranker trained from a snapshot alone finds the planted answer, and learns nothing from whom it is judged by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from shopgraph.ranking import training
+from shopgraph.ranking.candidates import CandidateConfig
+from shopgraph.ranking.folds import FoldConfig, make_folds
+from shopgraph.ranking.lambdamart import LambdaMartConfig
+from shopgraph.ranking.served import OwnLines
+from shopgraph.ranking.training import RankerConfig, train_ranker
+
+TREES = LambdaMartConfig(rounds=40, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5, sets=1)
+CONFIG = RankerConfig(
+    folds=FoldConfig(weeks_before_end=(1, 2, 3, 4), label_weeks=1),
+    candidates=CandidateConfig(1000),
+    trees={"all": TREES, "novel": TREES},
+)
+
+
+@pytest.fixture(scope="module")
+def trained(shop, fit_sources):
+    told: list[tuple[int, int]] = []
+    asked: list[int] = []
+
+    def fit(moment_ms: int):
+        asked.append(moment_ms)
+        return fit_sources(shop.lines.purchases, moment_ms)
+
+    found = train_ranker(
+        shop.snapshot, fit, CONFIG, progress=lambda step, done, total, *said: told.append((done, total))
+    )
+    return found, asked, told
+
+
+def test_the_planted_product_comes_first_for_whom_it_serves(shop, trained) -> None:
+    served, bought = trained[0].served, shop.lines.purchases
+    ids = shop.snapshot.ids("Product")
+    right = []
+    for user in (user for user in range(80) if (user // 4) % 2):
+        rows = np.flatnonzero(bought.users == user)
+        if f"p18{user % 4}" not in {ids[product] for product in bought.products[rows]}:
+            continue  # who forgot the last one may want it still
+        own = OwnLines(
+            [ids[product] for product in bought.products[rows]],
+            bought.times[rows].tolist(),
+            [1] * len(rows),
+            shop.lines.unit_prices[rows].tolist(),
+            [0.0] * len(rows),
+        )
+        moment = datetime.fromtimestamp(shop.end_ms / 1000, UTC)
+        found = served.ranked("novel", f"u{user:02}", own, moment)
+        right.append(found[0].id == f"p19{user % 4}")
+    assert len(right) > 15
+    assert np.mean(right) > 0.8
+
+
+def test_sources_are_asked_at_every_fold_and_at_the_end(shop, trained) -> None:
+    _, asked, told = trained
+    assert asked == [*(fold.moment_ms for fold in make_folds(shop.end_ms, CONFIG.folds)), shop.end_ms]
+    assert told == [(done, 7) for done in range(8)]
+
+
+def test_figures_are_of_users_it_has_not_learned_from(shop, fit_sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, set[int]] = {"learned": set(), "judged": set()}
+
+    def watched(folds, config, judged, seed, threads):
+        seen["learned"] |= set(folds[-1].candidates.users.tolist())
+        seen["judged"] |= set(judged[0].candidates.users.tolist()) | set(judged[1].users.tolist())
+        assert set(judged[0].candidates.judged.tolist()) == set(judged[1].users.tolist())
+        return real(folds, config, judged, seed, threads)
+
+    real = training.train
+    monkeypatch.setattr(training, "train", watched)
+    quick = replace(CONFIG, trees=dict.fromkeys(("all", "novel"), replace(TREES, rounds=5)))
+    found = train_ranker(shop.snapshot, lambda moment: fit_sources(shop.lines.purchases, moment), quick)
+    assert seen["judged"]
+    assert not seen["judged"] & seen["learned"]
+    assert found.metrics["novel.users"] < 80 * 0.3
+    assert 0 < found.metrics["all.ndcg@20"] <= 1

@@ -1,0 +1,160 @@
+"""Answers of a release that names a ranker: learned, filtered as they are served; rank fusion where it knows nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shopgraph.dataset.purchases import Purchases
+from shopgraph.evaluation import Scorer, recent_buyers
+from shopgraph.graph.connection import Graph
+from shopgraph.publish import publish_release, rollback, serving
+from shopgraph.ranking.candidates import CandidateConfig
+from shopgraph.ranking.folds import FoldConfig
+from shopgraph.ranking.lambdamart import LambdaMartConfig
+from shopgraph.ranking.served import FOLDER, RankedProduct
+from shopgraph.ranking.training import RankerConfig, train_ranker
+from shopgraph.recommend.candidate import Candidate
+from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.query import QueryVectors
+from shopgraph.recommend.ranked import LearnedFusion, joined
+from shopgraph.recommend.recommender import Recommender
+
+TREES = LambdaMartConfig(rounds=20, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5, sets=1)
+CONFIG = RankerConfig(
+    folds=FoldConfig(weeks_before_end=(2, 4, 6), label_weeks=2),
+    candidates=CandidateConfig(50),
+    trees={"all": TREES, "novel": TREES},
+)
+USERS, WEEKS = 24, 10
+BUY = """
+MATCH (p:Product {id: $id}), (s:Source)
+MERGE (u:User {id: $user})
+CREATE (u)-[:PURCHASED {line_id: $user, at: $at, quantity: 1, amount: 1.0, discount: 0.0, order_id: $user}]->(p)
+SET s.newest_event_at = CASE WHEN s.newest_event_at < $at THEN $at ELSE s.newest_event_at END
+"""
+
+
+def purchases() -> list[tuple[str, str, float, str]]:
+    """Every week each user buys one more of the own kind: even users soups and breads, odd ones toys."""
+    random, found = np.random.default_rng(3), []
+    for user in range(USERS):
+        food = [f"s:soup{i}" for i in range(6)] + [f"s:bread{i}" for i in range(4)]
+        own = food if user % 2 == 0 else [f"s:toy{i}" for i in range(8)]
+        order = random.permutation(len(own))[:7]
+        found += [(f"u_{user}", own[pick], WEEKS - 1.25 * week, f"w{week}") for week, pick in enumerate(order)]
+    return found
+
+
+def popularity(bought: Purchases) -> Callable[[int], dict[str, Scorer]]:
+    """The one source: buyers ever, which knows no taste."""
+
+    def fit(moment_ms: int) -> dict[str, Scorer]:
+        past = bought.before(moment_ms)
+        counts = recent_buyers(past.users, past.products, past.times, 0, past.product_count)
+        return {"popularity": lambda rows: np.tile(counts, (len(rows), 1))}
+
+    return fit
+
+
+@pytest.fixture
+def shop(plant: Callable[..., Any], tmp_path: Path) -> Any:
+    planted = plant(purchases())
+    first = planted.publish({})
+    trained = train_ranker(planted.snapshot, popularity(Purchases.of(planted.snapshot)), CONFIG)
+    trained.served.save(tmp_path / FOLDER)
+    files = {FOLDER: tmp_path / FOLDER}
+    version = planted.registry.save("ranker", planted.snapshot.id, {}, {}, {}, files)
+    publish_release(planted.graph, planted.registry, {"ranker": version.id}, planted.snapshot)
+    planted.before, planted.ranker = first.id, version.id
+    return planted
+
+
+def recommender(shop: Any) -> Recommender:
+    folder = shop.registry.folder
+    return Recommender(
+        shop.graph, Clock(shop.graph, "data"), QueryVectors(folder), learned=LearnedFusion(shop.graph, folder)
+    )
+
+
+def kinds(answer: Any) -> list[str]:
+    return [item.id.removeprefix("s:").rstrip("0123456789") for item in answer.items]
+
+
+def test_the_ranker_finds_the_taste_that_its_source_does_not_know(shop: Any) -> None:
+    recommends = recommender(shop)
+    right = []
+    for user in range(USERS):
+        answer = recommends.recommend(f"u_{user}", 1, exclude_owned=True)
+        assert answer.step == "personal"
+        right.append((kinds(answer)[0] == "toy") == (user % 2 == 1))
+    assert np.mean(right) > 0.9
+    answer = recommends.recommend("u_0", 3, exclude_owned=True)
+    assert answer.versions["ranker"] == shop.ranker
+    assert all(item.sources and item.reason.text for item in answer.items)
+
+
+def test_what_must_not_be_shown_now_is_left_out_of_lists_made_before(shop: Any) -> None:
+    recommends, n = recommender(shop), 4
+    first = [item.id for item in recommends.recommend("u_0", n).items]
+    changes = ["p.hidden = true", "p.stock = 0", "p.retired_at = datetime('2020-01-01T00:00:00Z')"]
+    for product, change in zip(first, changes, strict=False):
+        shop.graph.driver.execute_query(
+            f"MATCH (p:Product {{id: $id}}) SET {change}", id=product, database_=shop.graph.database
+        )
+    after = [item.id for item in recommends.recommend("u_0", n).items]
+    assert not set(first[:3]) & set(after)
+    assert len(after) == n
+
+
+def test_a_purchase_of_a_moment_ago_counts(shop: Any) -> None:
+    recommends = recommender(shop)
+    first = recommends.recommend("u_0", 1, exclude_owned=True).items[0].id
+    at = shop.snapshot.before + timedelta(days=1)
+    shop.graph.driver.execute_query(BUY, user="u_0", id=first, at=at, database_=shop.graph.database)
+    assert first not in {item.id for item in recommends.recommend("u_0", 10, exclude_owned=True).items}
+
+
+def test_a_visit_is_fused_in_by_rank(shop: Any) -> None:
+    recommends = recommender(shop)
+    answer = recommends.recommend("u_0", 10, exclude_owned=True, session=["s:toy0"])
+    assert "s:toy0" not in {item.id for item in answer.items}
+    assert "toy" in kinds(answer)
+    assert any("session_neighbours" in item.sources for item in answer.items)
+
+
+def test_who_the_ranker_does_not_know_is_answered_by_rank_fusion(shop: Any, graph: Graph) -> None:
+    at = shop.snapshot.before - timedelta(days=1)
+    graph.driver.execute_query(BUY, user="u_new", id="s:soup1", at=at, database_=graph.database)
+    answer = recommender(shop).recommend("u_new", 3)
+    assert (answer.step, len(answer.items)) == ("personal", 3)
+
+
+def test_a_rollback_takes_away_a_ranker_that_did_not_serve_then_and_brings_it_back(shop: Any) -> None:
+    recommends, ranked = recommender(shop), serving(shop.graph)
+    learned = [item.id for item in recommends.recommend("u_0", 8, exclude_owned=True).items]
+    rollback(shop.graph, shop.registry, shop.before)
+    assert set(serving(shop.graph).families) == {"graph", "text"}
+    assert [item.id for item in recommends.recommend("u_0", 8, exclude_owned=True).items] != learned
+    rollback(shop.graph, shop.registry, ranked.id)
+    assert serving(shop.graph).families["ranker"].version == shop.ranker
+    assert [item.id for item in recommends.recommend("u_0", 8, exclude_owned=True).items] == learned
+
+
+def test_fusing_keeps_the_sources_behind_the_ranker() -> None:
+    ranked = [RankedProduct("a", 2.0, ("ease",)), RankedProduct("b", 1.0, ())]
+    assert [(item.id, item.sources) for item in joined(ranked, [], "near", 1.0)] == [
+        ("a", ("ease",)),
+        ("b", ("ranker",)),
+    ]
+    found = {
+        item.id: item for item in joined(ranked, [Candidate("b", 1.0, "v"), Candidate("c", 0.5, None)], "near", 0.5)
+    }
+    assert found["b"].sources == ("ranker", "near")
+    assert (found["b"].via, found["c"].sources) == ("v", ("near",))
+    assert found["b"].score > found["a"].score > found["c"].score
