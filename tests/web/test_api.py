@@ -43,6 +43,18 @@ def test_a_stranger_gets_what_is_popular_and_is_told_so(ask: Ask) -> None:
     assert stranger["step"] != known["step"]
 
 
+def test_an_answer_holds_what_the_filters_let_pass(ask: Ask) -> None:
+    def found(query: str) -> set[str]:
+        return {item["id"] for item in ask(f"recommendations?user={RAW_USER}&{query}").json["items"]}
+
+    assert found("min_price=3&max_price=3.5") == {"shop:bread"}
+    assert "shop:soup" not in found("exclude=shop:soup&exclude=shop:tea")
+    assert found("category=FOOD") >= {"shop:soup", "shop:bread"}
+    assert found("category=TOOLS&category=NOTHING") == set()
+    refused = ask(f"recommendations?user={RAW_USER}&min_price=3&max_price=2")
+    assert (refused.status_code, refused.json["error"]["code"]) == (400, "bad_request")
+
+
 def test_n_is_how_many_at_most(ask: Ask) -> None:
     assert len(ask(f"recommendations?user={RAW_USER}&n=1").json["items"]) == 1
 
@@ -58,6 +70,8 @@ def test_n_is_how_many_at_most(ask: Ask) -> None:
         "user=1&n=many",
         "user=1&exclude_owned=perhaps",
         f"user={'x' * 201}",
+        "user=1&min_price=cheap",
+        "user=1&max_price=-1",
     ],
 )
 def test_a_request_that_breaks_a_bound_is_refused_in_the_one_shape(ask: Ask, query: str) -> None:

@@ -23,6 +23,9 @@ def recommend(
     n: Count = 20,
     novel: Annotated[bool, typer.Option("--novel", help="Leave out what the user has bought.")] = False,
     session: Annotated[str, typer.Option("--session", help="The visit, as its events name it.")] = "",
+    category: Annotated[list[str] | None, typer.Option(help="Only of this category, a whole path; may repeat.")] = None,
+    min_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or above.")] = None,
+    max_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or below.")] = None,
     diversity: Annotated[float, typer.Option(min=0, max=1, help="How unlike each other products have to be.")] = 0.0,
     as_json: AsJson = False,
 ) -> None:

@@ -23,6 +23,9 @@ PARAMETERS = frozenset(
         "limit",
         "without",
         "novel",
+        "categories",
+        "min_price",
+        "max_price",
         "reach",
         "release",
         "half_life_weeks",
@@ -36,6 +39,7 @@ vector: what was typed, in the space of the text version that the release serves
 as_of: events before it count
 limit: most items to answer with
 without: ids never to answer with
+categories, min_price, max_price: what the caller lets an answer hold; empty and null where it does not say
 novel: whether all that the user bought is among them
 reach: how deep a vector search has to go so that `limit` items outlast `without`
 release: the release whose slots are read, so that one answer never mixes two

@@ -10,6 +10,7 @@ from typing import Any
 from shopgraph.graph.connection import Graph
 from shopgraph.ranking.served import FOLDER, OwnLines, RankedProduct, ServedRanker
 from shopgraph.recommend.candidate import Candidate
+from shopgraph.recommend.filters import Filters, allowed
 from shopgraph.recommend.fusion import Blend, Fused, fuse
 from shopgraph.schema import RANKER
 
@@ -25,7 +26,9 @@ class LearnedFusion:
         self._graph = graph
         self._models = models
 
-    def products(self, versions: Mapping[str, str], context: Mapping[str, Any]) -> list[RankedProduct]:
+    def products(
+        self, versions: Mapping[str, str], context: Mapping[str, Any], filters: Filters
+    ) -> list[RankedProduct]:
         """The user's best products that may be shown now, as many as `limit`.
 
         Nothing where the release names no ranker, where its files are not on this machine, and where it does not know
@@ -48,8 +51,8 @@ class LearnedFusion:
         kept: list[RankedProduct] = []
         for start in range(0, len(found), limit):
             asked = found[start : start + limit]
-            servable = set(self._graph.wide("servable", items=[item.id for item in asked])["items"])
-            kept += [item for item in asked if item.id in servable]
+            passing = allowed(self._graph, [item.id for item in asked], filters)
+            kept += [item for item in asked if item.id in passing]
             if len(kept) >= limit:
                 break
         return kept[:limit]

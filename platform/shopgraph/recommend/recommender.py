@@ -10,9 +10,11 @@ from typing import Any
 
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
+from shopgraph.ranking.served import RankedProduct
 from shopgraph.recommend.candidate import UNDERIVED, Sources
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.explanation import Reason, explain
+from shopgraph.recommend.filters import ANYTHING, WITHIN, Filters, allowed, filled
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.query import QueryVectors, any_word
 from shopgraph.recommend.ranked import LearnedFusion, joined
@@ -34,6 +36,8 @@ MEANING = {
     if event.steers is not None
 }
 """By relation type, what an event weighs and how long it steers."""
+DEEPER = 5
+"""Times as much is asked of sources where filters may refuse what they offer."""
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -114,6 +118,7 @@ class Recommender:
         *,
         session: Sequence[str] = (),
         session_id: str = "",
+        filters: Filters = ANYTHING,
         diversity: float = 0.0,
     ) -> Recommendations:
         """The `n` products to show a user.
@@ -127,6 +132,8 @@ class Recommender:
             as_of: take only events before it into account; the clock's now by default.
             session: product ids of this visit, latest first; what its events tell is known without them.
             session_id: pseudonym of the visit, see `session_pseudonym`; enough where nobody has signed in.
+            filters: what the answer may hold; where too little of what was chosen passes, what is popular within them
+                fills it up.
             diversity: how much it counts that products are unlike each other, 0 to 1; see `diversified`.
 
         Raises:
@@ -138,13 +145,17 @@ class Recommender:
         moment = as_of or self._clock.now()
         state = self._state(user_id, moment, session_id)
         session = list(dict.fromkeys([*session, *state["interest"]]))
-        without = self._without(user_id, moment, state, exclude_owned)
-        context = self._context(state, moment, n, user=user_id, session=session, without=without, novel=exclude_owned)
+        without = [*self._without(user_id, moment, state, exclude_owned), *filters.exclude]
+        asked = {"user": user_id, "session": session, "without": without, "novel": exclude_owned, **filters.bounds}
+        context = self._context(state, moment, DEEPER * n if filters.narrow else n, **asked)
         step, kept = "popular", list[Fused]()
         for name, blend in self._steps(state, exclude_owned, session):
             if as_of is not None:
                 _check_honest(as_of, state, blend)
-            fused = self._personal(blend, context, state) if name == "personal" else self._fused(blend, context, state)
+            ranked = self._learned_products(context, state, filters) if name == "personal" else []
+            fused = self._joined(ranked, blend, context, state) if ranked else self._fused(blend, context, state)
+            if filters.narrow:
+                fused = self._filtered(fused, filters, context, state)
             step, kept = name, self._unlike(fused, n, {*without, *session}, diversity, state["release"])
             if kept:
                 break
@@ -236,14 +247,27 @@ class Recommender:
             steps.append(("segment", fusion.segment))
         return [*steps, ("popular", fusion.popular)]
 
-    def _personal(self, blend: Blend, context: Mapping[str, Any], state: Mapping[str, Any]) -> list[Fused]:
-        """By the ranker that the release names, where it knows the user; else by rank fusion."""
-        ranked = self._learned.products(dict(state["versions"]), context) if self._learned is not None else []
-        if not ranked:
-            return self._fused(blend, context, state)
+    def _learned_products(
+        self, context: Mapping[str, Any], state: Mapping[str, Any], filters: Filters
+    ) -> list[RankedProduct]:
+        """By the ranker that the release names, where it knows the user."""
+        if self._learned is None:
+            return []
+        return self._learned.products(dict(state["versions"]), context, filters)
+
+    def _joined(
+        self, ranked: list[RankedProduct], blend: Blend, context: Mapping[str, Any], state: Mapping[str, Any]
+    ) -> list[Fused]:
         weight = blend.weights.get(IN_SESSION, 0.0)
         near = self._sources.candidates(IN_SESSION, context, dict(state["slots"])) if weight else []
         return joined(ranked, near, IN_SESSION, weight)
+
+    def _filtered(
+        self, fused: list[Fused], filters: Filters, context: Mapping[str, Any], state: Mapping[str, Any]
+    ) -> list[Fused]:
+        passing = allowed(self._graph, [item.id for item in fused], filters)
+        filler = self._sources.candidates(WITHIN, context, dict(state["slots"]))
+        return filled([item for item in fused if item.id in passing], filler)
 
     def _fused(self, blend: Blend, context: Mapping[str, Any], state: Mapping[str, Any]) -> list[Fused]:
         """Ask the sources at the same time: each is a read of its own, and waiting is most of it."""
@@ -269,6 +293,7 @@ class Recommender:
             "reach": min(MOST_REACH, 2 * limit + len(subject["without"])),
             "half_life_weeks": self._config.half_life_weeks,
             "novel": False,
+            **ANYTHING.bounds,
             **subject,
         }
 

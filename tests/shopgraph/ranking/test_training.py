@@ -13,13 +13,13 @@ from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig
 from shopgraph.ranking.served import OwnLines
-from shopgraph.ranking.training import RankerConfig, train_ranker
+from shopgraph.ranking.training import RankerConfig, TreesConfig, train_ranker
 
 TREES = LambdaMartConfig(rounds=40, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5, sets=1)
 CONFIG = RankerConfig(
     folds=FoldConfig(weeks_before_end=(1, 2, 3, 4), label_weeks=1),
     candidates=CandidateConfig(1000),
-    trees={"all": TREES, "novel": TREES},
+    trees=TreesConfig(TREES, TREES),
 )
 
 
@@ -77,7 +77,8 @@ def test_figures_are_of_users_it_has_not_learned_from(shop, fit_sources, monkeyp
 
     real = training.train
     monkeypatch.setattr(training, "train", watched)
-    quick = replace(CONFIG, trees=dict.fromkeys(("all", "novel"), replace(TREES, rounds=5)))
+    few = replace(TREES, rounds=5)
+    quick = replace(CONFIG, trees=TreesConfig(few, few))
     found = train_ranker(shop.snapshot, lambda moment: fit_sources(shop.lines.purchases, moment), quick)
     assert seen["judged"]
     assert not seen["judged"] & seen["learned"]

@@ -18,7 +18,7 @@ from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.folds import FoldConfig
 from shopgraph.ranking.lambdamart import LambdaMartConfig
 from shopgraph.ranking.served import FOLDER, RankedProduct
-from shopgraph.ranking.training import RankerConfig, train_ranker
+from shopgraph.ranking.training import RankerConfig, TreesConfig, train_ranker
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.query import QueryVectors
@@ -29,7 +29,7 @@ TREES = LambdaMartConfig(rounds=20, learning_rate=0.2, num_leaves=7, min_data_in
 CONFIG = RankerConfig(
     folds=FoldConfig(weeks_before_end=(2, 4, 6), label_weeks=2),
     candidates=CandidateConfig(50),
-    trees={"all": TREES, "novel": TREES},
+    trees=TreesConfig(TREES, TREES),
 )
 USERS, WEEKS = 24, 10
 BUY = """

@@ -12,6 +12,7 @@ import pytest
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.recommender import Recommendations, RecommendConfig, Recommender
@@ -179,3 +180,31 @@ def test_a_diverse_answer_begins_the_same_and_goes_elsewhere(plant: Callable[...
     assert kinds(0.9)[0] == kinds(0.0)[0]
     with pytest.raises(InputError, match=r"diversity = 1\.5: it is from 0 to 1"):
         recommends.recommend("u_me", diversity=1.5)
+
+
+def test_filters_hold_whatever_was_chosen_and_what_is_popular_within_them_fills_up(plant: Callable[..., Any]) -> None:
+    """The user's vector lies among soups; breads have prices, bread3 none."""
+    sold = [(f"u_{i}", product, 1, product) for i in range(4) for product in ("s:bread1", "s:bread2", "s:toy3")]
+    prices = {f"s:bread{i}": {"price": 1.0 + i} for i in range(3)}
+    shop = plant([*PAIR, *sold, ("u_me", "s:soup0", 2, "a")], product_changes=prices)
+    shop.publish({"u_me": 0})
+    recommends = recommender(shop.graph)
+
+    def found(**filters: Any) -> set[str]:
+        answer = recommends.recommend("u_me", 20, exclude_owned=True, filters=Filters(**filters))
+        return set(shown(answer))
+
+    breads = {f"s:bread{i}" for i in range(4)}
+    assert found(categories=["FOOD > BREAD"]) <= breads
+    assert {"s:bread1", "s:bread2"} <= found(categories=["FOOD > BREAD"])
+    both = found(categories=["FOOD > BREAD", "PLAY"])
+    assert "s:toy3" in both
+    assert not any("soup" in product for product in both)
+    assert any("soup" in product for product in found(categories=["FOOD"]))
+    assert found(min_price=2.0) == {"s:bread1", "s:bread2"}
+    assert found(min_price=1.5, max_price=2.5) == {"s:bread1"}
+    assert "s:bread1" not in found(categories=["FOOD > BREAD"], exclude=["s:bread1"])
+    assert "s:soup1" not in found(exclude=["s:soup1"])
+    assert found(categories=["NOTHING OF THE KIND"]) == set()
+    with pytest.raises(InputError, match="min_price = 3 is above max_price = 2"):
+        Filters(min_price=3, max_price=2)

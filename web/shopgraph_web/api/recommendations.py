@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, model_validator
 
+from shopgraph.recommend.filters import Filters
 from shopgraph_web.api.answers import RecommendationList
 from shopgraph_web.api.gate import api_addresses
 from shopgraph_web.backend import serving
@@ -16,6 +17,10 @@ class RecommendationQuery(BaseModel):
     session: str = Field("", max_length=200, description="the visit, as its events name it; enough without a user")
     n: int = Field(20, ge=1, le=100, description="how many products")
     exclude_owned: bool = Field(False, description="leave out what the user bought before")
+    exclude: list[str] = Field([], max_length=500, description="product ids that are not shown")
+    category: list[str] = Field([], max_length=50, description="only of these categories, whole paths of any level")
+    min_price: float | None = Field(None, ge=0, description="only at this price or above, in the source's currency")
+    max_price: float | None = Field(None, ge=0, description="only at this price or below")
     diversity: float = Field(0.0, ge=0, le=1, description="how unlike each other products have to be")
 
     @model_validator(mode="after")
@@ -30,13 +35,15 @@ def recommend(query: RecommendationQuery) -> dict[str, object]:
     """The best products for a user, each with the sources it came from and a reason.
 
     A visitor of whom nothing is known gets what is popular; `step` says so. What was looked at in this visit, and what
-    was hidden, is left out.
+    was hidden, is left out. Where too little of what was chosen passes the filters, what is popular within them comes
+    after it.
     """
     answer = serving().recommender.recommend(
         serving().pseudonym(query.user) if query.user else "",
         n=query.n,
         exclude_owned=query.exclude_owned,
         session_id=serving().session(query.session) if query.session else "",
+        filters=Filters(query.exclude, query.category, query.min_price, query.max_price),
         diversity=query.diversity,
     )
     return RecommendationList.model_validate(answer).model_dump(mode="json")

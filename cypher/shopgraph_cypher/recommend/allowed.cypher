@@ -1,0 +1,13 @@
+// name: allowed
+// mode: read
+// params: items, categories, min_price, max_price
+// returns: items
+// Those of some products that may be shown now: on sale, in stock, not hidden, in one of the categories (any, where none is
+// given) and priced within the bounds; a product without a price is within no bound.
+CYPHER 25
+UNWIND $items AS item
+MATCH (p:Product {id: item})
+WHERE NOT p.hidden AND p.stock > 0 AND p.retired_at > datetime()
+  AND (size($categories) = 0 OR p.category_1 IN $categories OR p.category_2 IN $categories OR p.category_3 IN $categories)
+  AND ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
+RETURN collect(p.id) AS items

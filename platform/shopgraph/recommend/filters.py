@@ -1,0 +1,60 @@
+"""What a caller lets an answer hold, besides what may be shown to anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shopgraph.errors import InputError
+from shopgraph.graph.connection import Graph
+from shopgraph.recommend.candidate import Candidate
+from shopgraph.recommend.fusion import Fused
+
+WITHIN = "popular_within"
+"""The source that fills an answer up where the others offer too little that passes."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Hard ones: nothing that breaks one is shown.
+
+    Raises:
+        InputError: the bounds of price leave nothing between them.
+    """
+
+    exclude: Sequence[str] = ()
+    """Product ids."""
+    categories: Sequence[str] = ()
+    """Whole paths, of any level; a product of one of them passes."""
+    min_price: float | None = None
+    max_price: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise InputError(f"min_price = {self.min_price:g} is above max_price = {self.max_price:g}")
+
+    @property
+    def narrow(self) -> bool:
+        """Whether they may refuse what a source offers."""
+        return bool(self.categories) or self.min_price is not None or self.max_price is not None
+
+    @property
+    def bounds(self) -> dict[str, Any]:
+        """As queries take them."""
+        return {"categories": list(self.categories), "min_price": self.min_price, "max_price": self.max_price}
+
+
+ANYTHING = Filters()
+
+
+def allowed(graph: Graph, items: Sequence[str], filters: Filters) -> set[str]:
+    """Those that may be shown now and pass."""
+    return set(graph.wide("allowed", items=list(items), **filters.bounds)["items"])
+
+
+def filled(fused: Sequence[Fused], filler: Sequence[Candidate]) -> list[Fused]:
+    """What is popular within the filters after all that was chosen."""
+    known, lowest = {item.id for item in fused}, min((item.score for item in fused), default=0.0)
+    added = [candidate for candidate in filler if candidate.id not in known]
+    return [*fused, *(Fused(item.id, lowest, (WITHIN,), None) for item in added)]
