@@ -119,6 +119,9 @@ class EventStream:
                     GROUP, consumer, {STREAM: ">"}, AT_ONCE, block=max(1, round(1000 * wait_seconds))
                 )
                 found = new[0][1] if new else []
+            gone = [place for place, fields in found if not fields]
+            if gone:  # deleted by hand while somebody had them: nothing is left to write
+                self._client.xack(STREAM, GROUP, *gone)
         return [Entry(place, WaitingEvent.from_json(fields["event"])) for place, fields in found if fields]
 
     def settle(self, entries: Sequence[Entry]) -> None:

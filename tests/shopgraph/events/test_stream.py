@@ -51,6 +51,15 @@ def test_what_a_killed_consumer_took_is_taken_over(stream: EventStream, monkeypa
     assert lines(stream.read("other", 0.01)) == ["s:e0", "s:e1", "s:e2"]
 
 
+def test_what_was_deleted_by_hand_is_waited_for_no_more(stream: EventStream, broker: Broker) -> None:
+    stream.append(events(2))
+    first = stream.read("one", 0.01)[0]
+    with Redis.from_url(broker.url()) as client:
+        client.xdel(module.STREAM, first.id)
+        assert lines(stream.read("one", 0.01)) == ["s:e1"]
+        assert client.xpending(module.STREAM, module.GROUP)["pending"] == 1
+
+
 def test_refused_events_are_kept_with_why_and_can_be_tried_again(stream: EventStream) -> None:
     stream.append(events(3))
     entries = stream.read("one", 0.01)

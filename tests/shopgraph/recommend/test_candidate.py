@@ -31,7 +31,8 @@ def ask(graph: Graph, source: str, user: str = "u_me", **given: Any) -> list[Can
     slots = {family: served.slot for family, served in release.families.items()} if release else {}
     context = {
         "user": user, "product": "", "session": [], "query": "bread0", "vector": BREAD, "as_of": NOW, "limit": 50,
-        "without": [], "reach": 50, "release": release.id if release else None, "half_life_weeks": 12.0, **given,
+        "without": [], "novel": bool(given.get("without")), "reach": 50, "categories": [], "min_price": None,
+        "max_price": None, "release": release.id if release else None, "half_life_weeks": 12.0, **given,
     }  # fmt: skip
     return Sources(graph).candidates(source, context, slots)
 
@@ -102,6 +103,24 @@ def test_popular_lately_counts_people_of_the_last_four_weeks(plant: Callable[...
     old = [(f"u_{i}", "s:bread0", 4.1, "b") for i in range(5)]
     found = ask(plant([*many, *two, *old]).graph, "popular_lately")
     assert [(c.id, c.score) for c in found] == [("s:soup0", 2), ("s:toy0", 1)]
+
+
+def test_popular_within_is_that_of_the_categories_and_the_price(plant: Callable[..., Any]) -> None:
+    sold = [
+        ("u_1", "s:soup0", 1, "a"),
+        ("u_2", "s:soup0", 1, "a"),
+        ("u_1", "s:bread0", 1, "a"),
+        ("u_1", "s:toy0", 1, "a"),
+    ]
+    graph = plant(sold, product_changes={"s:soup0": {"price": 2.0}, "s:toy0": {"price": 9.0}}).graph
+
+    def within(**given: Any) -> list[str]:
+        return ids(ask(graph, "popular_within", **given))
+
+    assert within() == ["s:soup0", "s:bread0", "s:toy0"]
+    assert within(categories=["FOOD > BREAD", "PLAY"]) == ["s:bread0", "s:toy0"]
+    assert within(categories=["FOOD"]) == ["s:soup0", "s:bread0"]
+    assert within(min_price=2.0, max_price=8.0) == ["s:soup0"]
 
 
 def test_text_neighbours_read_like_the_latest(plant: Callable[..., Any]) -> None:
@@ -177,7 +196,7 @@ def test_text_search_finds_the_nearest_in_the_slot_that_serves(plant: Callable[.
 
 SOURCES = ["repeat_purchases", "bought_together", "similar_users", "attribute_paths", "graph_neighbours",
            "text_neighbours", "category_favourites", "popular_lately", "popular_in_segment", "session_neighbours",
-           "full_text_search", "text_search"]  # fmt: skip
+           "full_text_search", "text_search", "popular_within"]  # fmt: skip
 
 
 @pytest.fixture
