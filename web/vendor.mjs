@@ -23,7 +23,7 @@ const licences = {
 
 const icons = [
   "activity", "affiliate", "alert-triangle", "arrow-left", "building-store", "category", "chart-bar", "chevron-left",
-  "chevron-right", "circle-check", "clock", "key", "lock", "login", "logout", "package", "player-play", "plug-x",
+  "chevron-right", "circle-check", "clock", "gavel", "key", "lock", "login", "logout", "package", "player-play", "plug-x",
   "plus", "refresh", "rocket", "search", "shopping-cart", "sparkles", "tag", "topology-star-3", "user",
   "user-plus", "users",
 ];

@@ -128,5 +128,10 @@ def read_json(given: str, named: str) -> dict[str, Any]:
     return found
 
 
+def as_utc(moment: datetime | None) -> datetime | None:
+    """What was typed without a zone is UTC."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)

@@ -1,11 +1,11 @@
 // name: serving_state
 // mode: read
-// params: user, session, as_of, meaning
-// returns: release, slots, versions, known_until, known, active, interest, hidden
+// params: user, session, scenario, as_of, meaning
+// returns: release, slots, versions, known_until, known, active, interest, hidden, rules
 // What a recommendation stands on: the release with its slots and versions by family, the newest events that derived
 // values and vectors carry, whether the user is known and has done anything before then, the products that the user or
-// the session shows interest in, strongest first, and those that either has hidden. `meaning` says, by relation type,
-// what an event weighs and for how many seconds it steers.
+// the session shows interest in, strongest first, those that either has hidden, and the rules in force at a place.
+// `meaning` says, by relation type, what an event weighs and for how many seconds it steers.
 CYPHER 25
 OPTIONAL MATCH (r:Release {active: true})
 OPTIONAL MATCH (u:User {id: $user})
@@ -39,4 +39,8 @@ RETURN r.id AS release,
          + [CASE r.graph_slot WHEN 'blue' THEN u.graph_blue_until WHEN 'green' THEN u.graph_green_until END] AS known_until,
        u IS NOT NULL AS known,
        EXISTS { (u)-[b:PURCHASED|VIEWED]->(:Product) WHERE b.at < $as_of } AS active,
-       interest, hidden
+       interest, hidden,
+       COLLECT { MATCH (rule:Rule)
+                 WHERE rule.ended_at IS NULL AND rule.starts <= datetime() AND (rule.ends IS NULL OR rule.ends > datetime())
+                   AND rule.scenario IN ['', $scenario]
+                 RETURN rule {.id, .kind, .label, .target, .amount} ORDER BY rule.id } AS rules

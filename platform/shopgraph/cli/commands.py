@@ -15,6 +15,7 @@ from shopgraph.cli import (
     recommend,
     releases,
     retrain,
+    rules,
     schema,
     services,
     web,
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command()(worker.beat)
     app.command()(worker.queues)
     app.add_typer(events.app, name="events")
+    app.add_typer(rules.app, name="rules")
     app.command()(recommend.recommend)
     app.command()(recommend.similar)
     app.command()(recommend.search)

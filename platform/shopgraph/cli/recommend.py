@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shopgraph.recommend.recommender import Recommendations
+from shopgraph.recommend.answer import Recommendations
 from shopgraph.settings import load_settings
 from shopgraph.wiring_serving import build_serving
 
@@ -23,6 +23,7 @@ def recommend(
     n: Count = 20,
     novel: Annotated[bool, typer.Option("--novel", help="Leave out what the user has bought.")] = False,
     session: Annotated[str, typer.Option("--session", help="The visit, as its events name it.")] = "",
+    scenario: Annotated[str, typer.Option(help="The place it is for; rules of that place apply too.")] = "",
     category: Annotated[list[str] | None, typer.Option(help="Only of this category, a whole path; may repeat.")] = None,
     min_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or above.")] = None,
     max_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or below.")] = None,
@@ -70,4 +71,6 @@ def _show(answer: Recommendations, as_json: bool) -> None:
     console = Console(highlight=False)
     console.print(table)
     stands_on = ", ".join([answer.release or "no release yet", *answer.versions.values()])
+    if answer.note:
+        console.print(f"[yellow]note:[/yellow] {answer.note}", soft_wrap=True)
     console.print(f"{answer.step}, as of {answer.as_of:%Y-%m-%d %H:%M} UTC, {stands_on}", soft_wrap=True)

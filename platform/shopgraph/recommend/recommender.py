@@ -11,14 +11,16 @@ from typing import Any
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.ranking.served import RankedProduct
+from shopgraph.recommend.answer import Item, Recommendations
 from shopgraph.recommend.candidate import UNDERIVED, Sources
 from shopgraph.recommend.clock import Clock
-from shopgraph.recommend.explanation import Reason, explain
+from shopgraph.recommend.explanation import explain
 from shopgraph.recommend.filters import ANYTHING, WITHIN, Filters, allowed, filled
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.query import QueryVectors, any_word
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.rerank import diversified, rerank
+from shopgraph.recommend.rules import PIN, Rule, nothing_left, ruled
 from shopgraph.schema import EVENTS
 
 MOST_ITEMS = 100
@@ -51,32 +53,6 @@ class RecommendConfig:
     half_life_weeks: float = 12.0
     """Age at which a purchase counts half."""
     fusion: FusionConfig = field(default_factory=FusionConfig)
-
-
-@dataclass(frozen=True)
-class Item:
-    """One recommended product."""
-
-    id: str
-    title: str
-    score: float
-    sources: list[str]
-    """The sources that offered it, the loudest first."""
-    reason: Reason
-
-
-@dataclass(frozen=True)
-class Recommendations:
-    """An answer, and what it stands on."""
-
-    items: list[Item]
-    release: str | None
-    versions: dict[str, str]
-    """Model version by embedding family."""
-    as_of: datetime
-    step: str
-    """How far down the chain for newcomers the answer comes from: personal, session, segment or popular; for products
-    like a product: similar; for a query: search, or words where no query encoder is there."""
 
 
 class Recommender:
@@ -119,6 +95,7 @@ class Recommender:
         session: Sequence[str] = (),
         session_id: str = "",
         filters: Filters = ANYTHING,
+        scenario: str = "",
         diversity: float = 0.0,
     ) -> Recommendations:
         """The `n` products to show a user.
@@ -134,6 +111,7 @@ class Recommender:
             session_id: pseudonym of the visit, see `session_pseudonym`; enough where nobody has signed in.
             filters: what the answer may hold; where too little of what was chosen passes, what is popular within them
                 fills it up.
+            scenario: the place that the answer is for; rules of that place apply beside those of all places.
             diversity: how much it counts that products are unlike each other, 0 to 1; see `diversified`.
 
         Raises:
@@ -143,12 +121,12 @@ class Recommender:
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         moment = as_of or self._clock.now()
-        state = self._state(user_id, moment, session_id)
+        state = self._state(user_id, moment, session_id, scenario)
         session = list(dict.fromkeys([*session, *state["interest"]]))
         without = [*self._without(user_id, moment, state, exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": without, "novel": exclude_owned, **filters.bounds}
         context = self._context(state, moment, DEEPER * n if filters.narrow else n, **asked)
-        step, kept = "popular", list[Fused]()
+        step, kept, note = "popular", list[Fused](), ""
         for name, blend in self._steps(state, exclude_owned, session):
             if as_of is not None:
                 _check_honest(as_of, state, blend)
@@ -156,40 +134,50 @@ class Recommender:
             fused = self._joined(ranked, blend, context, state) if ranked else self._fused(blend, context, state)
             if filters.narrow:
                 fused = self._filtered(fused, filters, context, state)
-            step, kept = name, self._unlike(fused, n, {*without, *session}, diversity, state["release"])
+            pool = rerank(fused, UNLIKE_AMONG * n, {*without, *session})
+            pool, note = self._ruled(pool, state, {*without, *session})
+            step, kept = name, self._unlike(pool, n, diversity, state["release"])
             if kept:
                 break
-        return self._answer(kept, state, moment, step, user_id)
+        return self._answer(kept, state, moment, step, user_id, note)
 
-    def similar(self, product_id: str, n: int = 20) -> Recommendations:
+    def similar(self, product_id: str, n: int = 20, scenario: str = "") -> Recommendations:
         """The `n` products most like one product, by baskets and by both embeddings.
+
+        Args:
+            scenario: see `recommend`.
 
         Raises:
             InputError: `n` out of range.
         """
         _check_count(n)
         moment = self._clock.now()
-        state = self._state("", moment)
+        state = self._state("", moment, scenario=scenario)
         context = self._context(state, moment, n, product=product_id, without=[])
-        kept = rerank(self._fused(self._config.fusion.similar, context, state), n, {product_id})
-        kept = [Fused(item.id, item.score, item.sources, product_id) for item in kept]
-        return self._answer(kept, state, moment, "similar", "")
+        pool = rerank(self._fused(self._config.fusion.similar, context, state), UNLIKE_AMONG * n, {product_id})
+        pool, note = self._ruled(pool, state, {product_id})
+        kept = [Fused(item.id, item.score, item.sources, product_id) for item in pool[:n]]
+        return self._answer(kept, state, moment, "similar", "", note)
 
-    def search(self, query: str, n: int = 20) -> Recommendations:
+    def search(self, query: str, n: int = 20, scenario: str = "") -> Recommendations:
         """The `n` products that best answer a query, by their words and by the text embedding.
+
+        Args:
+            scenario: see `recommend`.
 
         Raises:
             InputError: `n` out of range, or the serving version's query encoder is damaged.
         """
         _check_count(n)
         moment = self._clock.now()
-        state = self._state("", moment)
+        state = self._state("", moment, scenario=scenario)
         vector = self._vectors(dict(state["versions"]).get("text"), query)
         blend, step = self._config.fusion.search, "search"
         if vector is None:
             blend, step = blend.with_source(BY_VECTOR, 0.0), "words"
         context = self._context(state, moment, n, query=any_word(query), vector=vector, without=[])
-        return self._answer(self._fused(blend, context, state)[:n], state, moment, step, "")
+        pool, note = self._ruled(self._fused(blend, context, state)[: UNLIKE_AMONG * n], state, set())
+        return self._answer(pool[:n], state, moment, step, "", note)
 
     @property
     def sources(self) -> list[str]:
@@ -275,12 +263,19 @@ class Recommender:
         offered = self._asked.map(lambda source: self._sources.candidates(source, context, slots), blend.sources)
         return fuse(dict(zip(blend.sources, offered, strict=True)), blend)
 
-    def _unlike(
-        self, fused: list[Fused], n: int, without: Collection[str], diversity: float, release: str | None
-    ) -> list[Fused]:
+    def _ruled(self, pool: list[Fused], state: Mapping[str, Any], barred: Collection[str]) -> tuple[list[Fused], str]:
+        """The pool as the rules in force have it, and what is to be said where they leave nothing of it."""
+        rules = [Rule(**rule) for rule in state["rules"]]
+        if not rules:
+            return pool, ""
+        pinned = [rule.target for rule in rules if rule.kind == PIN and rule.target not in barred]
+        facts = self._graph.wide("rule_facts", items=[*(item.id for item in pool), *pinned])["facts"]
+        kept = ruled(pool, rules, {fact["id"]: fact for fact in facts}, barred)
+        return kept, nothing_left(pool, kept, rules)
+
+    def _unlike(self, pool: list[Fused], n: int, diversity: float, release: str | None) -> list[Fused]:
         if not diversity:
-            return rerank(fused, n, without)
-        pool = rerank(fused, UNLIKE_AMONG * n, without)
+            return pool[:n]
         found = self._graph.wide("product_vectors", release=release, items=[item.id for item in pool])
         return diversified(pool, dict(zip(found["ids"], found["vectors"], strict=True)), n, diversity)
 
@@ -297,8 +292,9 @@ class Recommender:
             **subject,
         }
 
-    def _state(self, user_id: str, moment: datetime, session_id: str = "") -> Mapping[str, Any]:
-        return self._graph.wide("serving_state", user=user_id, session=session_id, as_of=moment, meaning=MEANING)
+    def _state(self, user_id: str, moment: datetime, session_id: str = "", scenario: str = "") -> Mapping[str, Any]:
+        asked = {"user": user_id, "session": session_id, "scenario": scenario}
+        return self._graph.wide("serving_state", **asked, as_of=moment, meaning=MEANING)
 
     def _without(self, user_id: str, moment: datetime, state: Mapping[str, Any], exclude_owned: bool) -> list[str]:
         """What the user must not be shown: the hidden and, where that is asked, the owned."""
@@ -307,7 +303,7 @@ class Recommender:
         return [*state["hidden"], *self._graph.wide("owned_ids", user=user_id, as_of=moment)["items"]]
 
     def _answer(
-        self, kept: list[Fused], state: Mapping[str, Any], moment: datetime, step: str, user_id: str
+        self, kept: list[Fused], state: Mapping[str, Any], moment: datetime, step: str, user_id: str, note: str = ""
     ) -> Recommendations:
         items, via = [item.id for item in kept], [item.via for item in kept]
         facts = self._graph.wide("reasons", user=user_id, as_of=moment, items=items, via=via)["facts"] if kept else []
@@ -319,7 +315,7 @@ class Recommender:
             for item in kept
             if item.id in by_id
         ]
-        return Recommendations(shown, state["release"], dict(state["versions"]), moment, step)
+        return Recommendations(shown, state["release"], dict(state["versions"]), moment, step, note)
 
 
 def _check_count(n: int) -> None:

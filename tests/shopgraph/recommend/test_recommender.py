@@ -11,11 +11,12 @@ import pytest
 
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.graph.connection import Graph
+from shopgraph.recommend.answer import Recommendations
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.query import QueryVectors
-from shopgraph.recommend.recommender import Recommendations, RecommendConfig, Recommender
+from shopgraph.recommend.recommender import RecommendConfig, Recommender
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
 NO_MODELS = QueryVectors(Path("no models"))

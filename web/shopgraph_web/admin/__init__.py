@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from flask import Flask
 
-from shopgraph_web.admin import dashboard, events, jobs, keys, neighbourhood, nodes, people, products, releases, users
+from shopgraph_web.admin import (
+    dashboard,
+    events,
+    jobs,
+    keys,
+    neighbourhood,
+    nodes,
+    people,
+    products,
+    releases,
+    rules,
+    users,
+)
 
 
 def register(app: Flask) -> None:
-    for module in (dashboard, products, users, nodes, neighbourhood, events, jobs, releases, people, keys):
+    for module in (dashboard, products, users, nodes, neighbourhood, events, rules, jobs, releases, people, keys):
         app.register_blueprint(module.pages)

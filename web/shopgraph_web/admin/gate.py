@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from flask import Blueprint
-from flask_security import auth_required, roles_required
+from flask_security import auth_required, roles_accepted, roles_required
 
 ONLY_ADMINS = roles_required("admin")
+ONLY_CURATORS = roles_accepted("curator", "admin")
 
 
 def panel_pages(name: str, prefix: str) -> Blueprint:

@@ -49,6 +49,7 @@ class RecommendationList(BaseModel):
     step: str = Field(
         description="what the answer rests on: personal, session, segment, popular, similar, search or words"
     )
+    note: str = Field("", description="what the shop should know of this answer, such as rules that leave nothing")
 
 
 class ProductCard(BaseModel):

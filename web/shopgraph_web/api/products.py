@@ -20,6 +20,7 @@ class ProductPath(BaseModel):
 
 class SimilarQuery(BaseModel):
     n: int = Field(20, ge=1, le=100, description="how many products")
+    scenario: str = Field("", max_length=60, description="the place that it is for; its rules apply beside all others")
 
 
 @api.get("/products/<id>", summary="One product", responses={"200": ProductCard, "404": Failure})
@@ -47,5 +48,5 @@ def similar(path: ProductPath, query: SimilarQuery) -> dict[str, object]:
     """The products nearest to one product, each with the reason."""
     if serving().graph.record("product_card", id=path.id) is None:
         abort(404, f"no product has the id {path.id!r}")
-    answer = serving().recommender.similar(path.id, n=query.n)
+    answer = serving().recommender.similar(path.id, n=query.n, scenario=query.scenario)
     return RecommendationList.model_validate(answer).model_dump(mode="json")

@@ -21,6 +21,7 @@ class RecommendationQuery(BaseModel):
     category: list[str] = Field([], max_length=50, description="only of these categories, whole paths of any level")
     min_price: float | None = Field(None, ge=0, description="only at this price or above, in the source's currency")
     max_price: float | None = Field(None, ge=0, description="only at this price or below")
+    scenario: str = Field("", max_length=60, description="the place that it is for; its rules apply beside all others")
     diversity: float = Field(0.0, ge=0, le=1, description="how unlike each other products have to be")
 
     @model_validator(mode="after")
@@ -44,6 +45,7 @@ def recommend(query: RecommendationQuery) -> dict[str, object]:
         exclude_owned=query.exclude_owned,
         session_id=serving().session(query.session) if query.session else "",
         filters=Filters(query.exclude, query.category, query.min_price, query.max_price),
+        scenario=query.scenario,
         diversity=query.diversity,
     )
     return RecommendationList.model_validate(answer).model_dump(mode="json")

@@ -14,6 +14,7 @@ api = api_addresses("search")
 class SearchQuery(BaseModel):
     q: str = Field(min_length=1, max_length=200, description="what was typed")
     n: int = Field(20, ge=1, le=100, description="how many products")
+    scenario: str = Field("", max_length=60, description="the place that it is for; its rules apply beside all others")
 
 
 @api.get("/search", summary="What answers a query", responses={"200": RecommendationList})
@@ -22,5 +23,5 @@ def search(query: SearchQuery) -> dict[str, object]:
 
     Before a text embedding serves, by words alone; `step` says so.
     """
-    answer = serving().recommender.search(query.q, n=query.n)
+    answer = serving().recommender.search(query.q, n=query.n, scenario=query.scenario)
     return RecommendationList.model_validate(answer).model_dump(mode="json")

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shopgraph.evaluation import DEPTH
-from shopgraph.recommend.recommender import MOST_ITEMS, Item
+from shopgraph.recommend.answer import Item
+from shopgraph.recommend.recommender import MOST_ITEMS
 from shopgraph.wiring_serving import Serving
 
 SAMPLE_USERS = 5
