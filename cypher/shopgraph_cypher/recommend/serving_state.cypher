@@ -12,7 +12,7 @@ OPTIONAL MATCH (u:User {id: $user})
 OPTIONAL MATCH (s:Session {id: $session})
 CALL (u, s) {
   UNWIND [u, s] AS who
-  MATCH (who)-[e:VIEWED|PURCHASED|RATED|PUT_IN_BASKET|TOOK_FROM_BASKET]->(p:Product)
+  MATCH (who)-[e:VIEWED|RATED|PUT_IN_BASKET|TOOK_FROM_BASKET]->(p:Product)
   WHERE e.at < $as_of AND e.at >= $as_of - duration({seconds: $meaning[type(e)].seconds})
   WITH p, e.at AS at, $meaning[type(e)].weight * CASE type(e) WHEN 'RATED' THEN (e.rating - 3) / 2 ELSE 1 END AS weight,
        1 - ($as_of.epochSeconds - e.at.epochSeconds) / toFloat($meaning[type(e)].seconds) AS left

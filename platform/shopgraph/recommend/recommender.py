@@ -266,7 +266,7 @@ class Recommender:
     def _ruled(self, pool: list[Fused], state: Mapping[str, Any], barred: Collection[str]) -> tuple[list[Fused], str]:
         """The pool as the rules in force have it, and what is to be said where they leave nothing of it."""
         rules = [Rule(**rule) for rule in state["rules"]]
-        if not rules:
+        if not (pool and rules):  # a pin is a place in an answer, it makes none
             return pool, ""
         pinned = [rule.target for rule in rules if rule.kind == PIN and rule.target not in barred]
         facts = self._graph.wide("rule_facts", items=[*(item.id for item in pool), *pinned])["facts"]

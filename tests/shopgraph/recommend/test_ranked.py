@@ -31,7 +31,7 @@ CONFIG = RankerConfig(
     candidates=CandidateConfig(50),
     trees=TreesConfig(TREES, TREES),
 )
-USERS, WEEKS = 24, 10
+USERS, WEEKS = 24, 8
 BUY = """
 MATCH (p:Product {id: $id}), (s:Source)
 MERGE (u:User {id: $user})

@@ -116,7 +116,8 @@ def test_a_rule_holds_from_the_next_answer_on_until_it_is_ended(shop: Any) -> No
     pin = in_force(shop.graph, "pin", "Product", "s:toy7", 2.0)
     assert shown(recommends.recommend("u_me", 6))[1] == "s:toy7"
     assert shown(recommends.similar("s:bread1", 6))[1] == "s:toy7"
-    assert shown(recommends.search("bread", 6))[1] == "s:toy7"
+    assert shown(recommends.search("bread1", 6)) == ["s:bread1", "s:toy7"]
+    assert shown(recommends.search("nothing of the kind", 6)) == []
     for each in (rule, pin):
         end_rule(shop.graph, each, by="bo@shop.example")
     assert shown(recommends.recommend("u_me", 6)) == before
