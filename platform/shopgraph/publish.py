@@ -147,7 +147,7 @@ def _publish(
     if present and not (changed or dropped):
         return present
     checks: dict[str, dict[str, float]] = {}
-    named = [
+    named: list[dict[str, Any]] = [
         {"family": family, "slot": s.slot, "version": s.version, "properties": {}}
         for family, s in families.items()
         if family not in changed and family not in dropped
