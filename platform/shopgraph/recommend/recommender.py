@@ -135,7 +135,8 @@ class Recommender:
             if filters.narrow:
                 fused = self._filtered(fused, filters, context, state)
             pool = rerank(fused, UNLIKE_AMONG * n, {*without, *session})
-            pool, note = self._ruled(pool, state, {*without, *session})
+            pool, said = self._ruled(pool, state, {*without, *session}, filters)
+            note = note or said
             step, kept = name, self._unlike(pool, n, diversity, state["release"])
             if kept:
                 break
@@ -263,12 +264,16 @@ class Recommender:
         offered = self._asked.map(lambda source: self._sources.candidates(source, context, slots), blend.sources)
         return fuse(dict(zip(blend.sources, offered, strict=True)), blend)
 
-    def _ruled(self, pool: list[Fused], state: Mapping[str, Any], barred: Collection[str]) -> tuple[list[Fused], str]:
+    def _ruled(
+        self, pool: list[Fused], state: Mapping[str, Any], barred: Collection[str], filters: Filters = ANYTHING
+    ) -> tuple[list[Fused], str]:
         """The pool as the rules in force have it, and what is to be said where they leave nothing of it."""
         rules = [Rule(**rule) for rule in state["rules"]]
         if not (pool and rules):  # a pin is a place in an answer, it makes none
             return pool, ""
         pinned = [rule.target for rule in rules if rule.kind == PIN and rule.target not in barred]
+        if filters.narrow and pinned:
+            pinned = list(allowed(self._graph, pinned, filters))
         facts = self._graph.wide("rule_facts", items=[*(item.id for item in pool), *pinned])["facts"]
         kept = ruled(pool, rules, {fact["id"]: fact for fact in facts}, barred)
         return kept, nothing_left(pool, kept, rules)

@@ -10,6 +10,7 @@ import pytest
 
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
+from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Fused
 from shopgraph.recommend.rules import Rule, add_rule, end_rule, list_rules, new_rule_id, nothing_left, ruled
 
@@ -139,6 +140,16 @@ def test_a_rule_holds_in_its_place_and_in_its_time(shop: Any) -> None:
     in_force(shop.graph, "pin", "Product", "s:toy7", 1.0, starts=now - timedelta(days=2), ends=now - timedelta(days=1))
     assert (first(), first("basket"), first("home")) == (plain, plain, "s:toy5")
     assert [(each["in_force"], each["open"]) for each in list_rules(shop.graph)].count((False, True)) == 1
+
+
+def test_a_pin_does_not_break_what_the_caller_asked_for(shop: Any) -> None:
+    recommends = recommender(shop.graph)
+    in_force(shop.graph, "pin", "Product", "s:toy5", 1.0)
+    breads = shown(recommends.recommend("u_me", 3, filters=Filters(categories=["FOOD > BREAD"])))
+    assert breads
+    assert not any("toy" in product for product in breads)
+    assert shown(recommends.recommend("u_me", 3, filters=Filters(categories=["PLAY"])))[0] == "s:toy5"
+    assert "s:toy5" not in shown(recommends.recommend("u_me", 3, filters=Filters(exclude=["s:toy5"])))
 
 
 def test_rules_that_filter_out_everything_are_named_in_the_answer(shop: Any) -> None:
