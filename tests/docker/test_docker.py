@@ -84,7 +84,7 @@ def test_what_compose_reads_is_in_the_example_and_the_other_way_round() -> None:
 
 def test_services_name_only_what_is_declared(compose: dict) -> None:
     services = compose["services"]
-    assert set(services) == {"neo4j", "valkey", "web", "worker", "trainer", "beat"}
+    assert set(services) == {"neo4j", "valkey", "web", "worker", "trainer", "events", "beat"}
     for name, service in services.items():
         assert set(service.get("depends_on", {})) <= set(services), name
         assert set(service.get("secrets", [])) <= set(compose["secrets"]), name
