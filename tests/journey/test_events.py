@@ -28,7 +28,7 @@ UNWIND range(0, 9) AS i
 CREATE (:Product {id: 's:p' + i, title: 'P' + i, stock: 1, hidden: false, popularity: 10 - i,
                   retired_at: datetime('9999-12-31T00:00:00Z')})
 """
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 180
 BULKS, EVENTS_A_BULK = 20, 200
 
 

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shopgraph.errors import InputError
+from shopgraph.errors import InputError, ServiceError
 from shopgraph.events.consumer import consume as write_events
 from shopgraph.events.stream import EventStream
 from shopgraph.schema import EVENTS, EventType
@@ -70,14 +70,25 @@ def send(
 
 
 @app.command()
-def status(as_json: AsJson = False) -> None:
-    """Say how many events wait, for how long, and how many could not be written."""
+def status(
+    *,
+    require: Annotated[
+        bool, typer.Option("--require", help="End with status 1 unless somebody writes events.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many events wait, for how long, how many could not be written, and how many processes write them."""
     backlog = _stream().backlog()
     if as_json:
         print(json.dumps(asdict(backlog)))
-        return
-    waits = f", the oldest for {backlog.oldest_seconds:.0f} s" if backlog.waiting else ""
-    print(f"{backlog.waiting:,} events wait{waits}; {backlog.refused:,} could not be written")
+    else:
+        waits = f", the oldest for {backlog.oldest_seconds:.0f} s" if backlog.waiting else ""
+        print(
+            f"{backlog.waiting:,} events wait{waits}; {backlog.refused:,} could not be written; "
+            f"{backlog.consumers} processes write them"
+        )
+    if require and not backlog.consumers:
+        raise ServiceError("nobody writes events to the graph: start 'shopgraph events consume'")
 
 
 @app.command()

@@ -51,6 +51,8 @@ class Backlog:
     oldest_seconds: float
     """How long the oldest has been waiting; 0 where nothing waits."""
     refused: int
+    consumers: int
+    """Processes that asked for events within half a minute."""
 
 
 class EventStream:
@@ -152,9 +154,11 @@ class EventStream:
         with _reaching():
             first: Any = self._client.xrange(STREAM, count=1)
             waiting, refused = int(self._client.xlen(STREAM)), int(self._client.xlen(REFUSED))
+            self._open_group()
+            consumers: Any = self._client.xinfo_consumers(STREAM, GROUP)
         since_ms = int(first[0][0].partition("-")[0]) if first else None
         oldest = max(0.0, time.time() - since_ms / 1000) if since_ms is not None else 0.0
-        return Backlog(waiting, oldest, refused)
+        return Backlog(waiting, oldest, refused, sum(consumer["idle"] < IDLE_MS for consumer in consumers))
 
     def refused(self, count: int = 100) -> list[RefusedEvent]:
         """The latest refused, latest first."""

@@ -60,6 +60,15 @@ def test_what_was_deleted_by_hand_is_waited_for_no_more(stream: EventStream, bro
         assert client.xpending(module.STREAM, module.GROUP)["pending"] == 1
 
 
+def test_who_asked_for_events_lately_is_counted(stream: EventStream, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stream.backlog().consumers == 0
+    stream.read("one", 0.01)
+    stream.read("two", 0.01)
+    assert stream.backlog().consumers == 2
+    monkeypatch.setattr(module, "IDLE_MS", 0)
+    assert stream.backlog().consumers == 0
+
+
 def test_refused_events_are_kept_with_why_and_can_be_tried_again(stream: EventStream) -> None:
     stream.append(events(3))
     entries = stream.read("one", 0.01)
