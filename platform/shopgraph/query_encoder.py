@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
 from shopgraph.errors import InputError
@@ -29,6 +28,8 @@ class QueryEncoder:
     """
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
+        import onnxruntime  # not before a server forks: a child that finds it loaded does not end
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3

@@ -62,6 +62,8 @@ def shop(own: Settings, server: Neo4jServer) -> Iterator[requests.Session]:
     wait_until(lambda: listens(own.web_port))
     with requests.Session() as session:
         session.headers["X-API-Key"] = key.stdout.decode().strip()
+        # the first answer of a server that has just started may take longer than a visitor waits: 503, try again
+        wait_until(lambda: session.get(address(own, "recommendations?user=1")).status_code == 200)
         yield session
     for process in running:
         process.terminate()

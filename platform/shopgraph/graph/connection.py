@@ -25,6 +25,9 @@ SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 _DATABASE_CLOSED = ("database is not currently available", "needs to be restarted")
 """What a server says that listens and has closed its database; its codes are those of other, passing troubles too."""
 
+_TIMED_OUT = {f"Neo.ClientError.Transaction.TransactionTimedOut{setting}" for setting in ("", "ClientConfiguration")}
+"""A server that is busy, not a query that is wrong."""
+
 Record = dict[str, Any]
 
 
@@ -186,6 +189,10 @@ class Graph:
                 f"Neo4j at {self.uri} stopped answering during {query.name}: {explained(error)}"
             ) from error
         except ClientError as error:
+            if error.code in _TIMED_OUT:
+                raise ServiceError(
+                    f"Neo4j at {self.uri} took longer than {self._timeout_seconds:g} s for {query.name}: try again"
+                ) from error
             raise QueryError(f"{query.name}: {error.message}") from error
         except Neo4jError as error:
             raise ServiceError(f"Neo4j at {self.uri} failed during {query.name}: {explained(error)}") from error

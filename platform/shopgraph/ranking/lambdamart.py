@@ -6,9 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 
 from shopgraph.errors import InputError
@@ -16,6 +15,9 @@ from shopgraph.evaluation import DEPTH, NO_ITEM, Setting, figures
 from shopgraph.ranking.candidates import Candidates
 from shopgraph.ranking.examples import Examples
 from shopgraph.ranking.features import Features
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 CARD = "ranker.json"
 
@@ -94,6 +96,8 @@ class Ranker:
     @classmethod
     def load(cls, folder: Path) -> Ranker:
         """Raises InputError where the folder holds no whole ranker."""
+        import lightgbm as lgb  # 100 MB with all that it imports: nobody has them who ranks nothing
+
         try:
             card = json.loads((folder / CARD).read_text())
             boosters = tuple(lgb.Booster(model_file=folder / _trees(place)) for place in range(card["sets"]))
@@ -138,6 +142,8 @@ def train(
 
     Source: Burges, From RankNet to LambdaRank to LambdaMART: an overview (2010).
     """
+    import lightgbm as lgb
+
     _check_folds(folds)
     names, groups = folds[0].features.names, folds[0].features.groups
     data = lgb.Dataset(

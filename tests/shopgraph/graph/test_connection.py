@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from shopgraph.errors import QueryError, ServiceError
@@ -5,6 +7,8 @@ from shopgraph.graph import connection
 from shopgraph.graph.connection import Graph, batched, parse_version
 from shopgraph.services.local_process import free_port
 from shopgraph.services.neo4j_server import Neo4jServer
+from shopgraph.settings import Settings
+from shopgraph.wiring_serving import open_graph
 
 
 @pytest.mark.parametrize(
@@ -50,3 +54,15 @@ def test_a_query_is_called_as_declared(graph: Graph) -> None:
 def test_rows_are_written_in_batches() -> None:
     assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(batched([], 2)) == []
+
+
+def test_a_server_that_takes_too_long_is_a_service_that_may_be_tried_again(
+    settings: Settings, neo4j_server: Neo4jServer, tmp_path: Path
+) -> None:
+    (tmp_path / "slow.cypher").write_text(
+        "// name: slow\n// mode: read\n// params: -\n// returns: total\n// Counts for a minute.\n"
+        "CYPHER 25\nUNWIND range(1, 2000000000) AS i\nRETURN sum(i) AS total\n"
+    )
+    hasty = settings.model_copy(update={"cypher_path": tmp_path, "neo4j_timeout_seconds": 1.0})
+    with open_graph(hasty, apply_schema=False) as graph, pytest.raises(ServiceError, match="longer than 1 s for slow"):
+        graph.read("slow")
