@@ -137,7 +137,7 @@ def test_a_shop_from_csv_to_page_as_the_readme_says(shell: Shell) -> None:
             releases = output
         if "rollback" in line:
             shell.interrupt()
-    assert [child.returncode for child in shell.background.values()] == [0, 0]
+    assert [child.returncode for child in shell.background.values()] == [0, 0, 0]
     assert started_in(shell.home) == []
 
 
