@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.query import QueryVectors
-from shopgraph.recommend.recommender import RecommendConfig, Recommender
+from shopgraph.recommend.recommender import MEANING, RecommendConfig, Recommender
+from shopgraph_cypher import load_queries
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
 NO_MODELS = QueryVectors(Path("no models"))
@@ -209,3 +211,9 @@ def test_filters_hold_whatever_was_chosen_and_what_is_popular_within_them_fills_
     assert found(categories=["NOTHING OF THE KIND"]) == set()
     with pytest.raises(InputError, match="min_price = 3 is above max_price = 2"):
         Filters(min_price=3, max_price=2)
+
+
+def test_all_that_is_declared_to_steer_is_read() -> None:
+    read = re.search(r"\(who\)-\[e:([A-Z_|]+)\]", load_queries()["serving_state"].text)
+    assert read is not None
+    assert set(read[1].split("|")) == set(MEANING)
