@@ -168,7 +168,9 @@ def test_a_ranker_is_trained_by_the_workers_and_answers(
     with build_serving(settings) as answers:
         found = answers.recommender.recommend(answers.pseudonym("user-001"), 5)
     assert found.versions["ranker"] == served.version
-    assert {source for item in found.items for source in item.sources} <= set(RANKER["sources"])
+    spoken = {source for item in found.items for source in item.sources}
+    assert spoken & set(RANKER["sources"])
+    assert spoken <= {*RANKER["sources"], "ranker", "session_neighbours"}
     assert len(found.items) == 5
 
 
