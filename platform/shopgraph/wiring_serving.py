@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from shopgraph.errors import ConfigurationError
@@ -12,7 +12,7 @@ from shopgraph.events.intake import Intake
 from shopgraph.events.stream import EventStream
 from shopgraph.graph.connection import Graph
 from shopgraph.graph.migration import Schema
-from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, open_pseudonymiser
+from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, is_pseudonym, open_pseudonymiser
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.fusion import FusionConfig
 from shopgraph.recommend.query import QueryVectors
@@ -23,8 +23,6 @@ from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, read_json
 from shopgraph.tracking import RunLog
 from shopgraph_cypher import load_queries
-
-PSEUDONYM = re.compile(r"u_[a-z2-7]{26}")
 
 
 def open_graph(settings: Settings, apply_schema: bool = True) -> Graph:
@@ -82,7 +80,7 @@ class Serving:
 
     def pseudonym(self, user: str) -> str:
         """The graph's id of a user: a raw id of the shop, or a pseudonym, which is taken as it is."""
-        return user if PSEUDONYM.fullmatch(user) else self.pseudonymiser.pseudonym(self.settings.source, user)
+        return user if is_pseudonym(user) else self.pseudonymiser.pseudonym(self.settings.source, user)
 
     def session(self, session_id: str) -> str:
         """The graph's id of a visit."""
@@ -138,12 +136,11 @@ def build_consumer(settings: Settings) -> Consumer:
         ConfigurationError: the broker may lose what it has accepted, or the pseudonym key is not this graph's.
         ServiceError: Neo4j or the broker does not answer.
     """
-    stream = EventStream(broker_url(settings))
-    stream.require_durable()
-    graph = open_graph(settings)
-    try:
+    with ExitStack() as opened:
+        stream = EventStream(broker_url(settings))
+        opened.callback(stream.close)
+        stream.require_durable()
+        graph = opened.enter_context(open_graph(settings))
         confirm_key(graph, open_pseudonymiser(settings))
-    except BaseException:
-        graph.close()
-        raise
+        opened.pop_all()
     return Consumer(graph, stream, settings.source, Clock(graph, "data").now if settings.clock == "data" else None)

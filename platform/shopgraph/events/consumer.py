@@ -98,22 +98,22 @@ class Consumer:
             for entry in entries:  # one of them spoils the rest
                 self._settle([entry])
             return
-        refused = [entry for entry in entries if entry.event.line_id in missing]
+        refused = [entry for entry in entries if _key(entry) in missing]
         self._stream.refuse(refused, "no such product in the graph")
-        self._stream.settle([entry for entry in entries if entry.event.line_id not in missing])
+        self._stream.settle([entry for entry in entries if _key(entry) not in missing])
 
-    def _write(self, entries: Sequence[Entry]) -> set[str]:
-        """Lines whose product is not there."""
-        once = {(entry.event.type, entry.event.line_id): entry for entry in reversed(entries)}
+    def _write(self, entries: Sequence[Entry]) -> set[tuple[str, str]]:
+        """Types and lines of those whose product is not there."""
+        once = {_key(entry): entry for entry in reversed(entries)}
         at_ms = {key: self._at_ms(entry) for key, entry in once.items()}
         kinds = sorted(once.values(), key=lambda entry: (entry.event.type, entry.event.label))
-        missing: set[str] = set()
+        missing: set[tuple[str, str]] = set()
         for (kind, label), group in groupby(kinds, key=lambda entry: (entry.event.type, entry.event.label)):
             events = [entry.event for entry in group]
             rows = [[e.start, e.end, e.line_id, at_ms[kind, e.line_id], e.properties] for e in events]
-            missing |= self._write_kind(kind, label, events, rows)
+            missing |= {(kind, line) for line in self._write_kind(kind, label, events, rows)}
         sessions = sorted({entry.event.start for entry in entries if entry.event.label == SESSION})
-        written = [moment for (_, line), moment in at_ms.items() if line not in missing]
+        written = [moment for key, moment in at_ms.items() if key not in missing]
         newest = datetime.fromtimestamp(max(written) / 1000, UTC) if written else None
         self._graph.write("events_noted", id=self._source, newest_event_at=newest, sessions=sessions, seen_at=utc_now())
         return missing
@@ -142,3 +142,8 @@ class Consumer:
         while self._graph.write("sessions_forgotten", before=before, limit=FORGET_AT_ONCE)[0]["sessions"]:
             pass
         self._forgotten_at = time.monotonic()
+
+
+def _key(entry: Entry) -> tuple[str, str]:
+    """What makes two entries one event: a view and a hide may share an id."""
+    return entry.event.type, entry.event.line_id

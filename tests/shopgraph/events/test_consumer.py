@@ -108,6 +108,13 @@ def test_an_event_of_an_unknown_product_is_kept_until_the_product_is_there(
     assert stream.backlog().refused == 0
 
 
+def test_an_id_that_two_types_share_is_two_events(shop: Graph, stream: EventStream, send: Send) -> None:
+    send({"event_id": "1", "product_id": "s:new"}, {"event_id": "1", "type": "hide"})
+    Consumer(shop, stream, "s").step(0.01)
+    assert [each["type"] for each in written(shop)] == ["HID"]
+    assert [each.event.type for each in stream.refused()] == ["view"]
+
+
 def test_one_event_that_cannot_be_written_does_not_hold_up_the_others(
     shop: Graph, stream: EventStream, send: Send
 ) -> None:
