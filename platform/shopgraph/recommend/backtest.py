@@ -44,7 +44,8 @@ class Judged:
 
     def __init__(self, seen: pa.Table, later: pa.Table) -> None:
         self.users = pc.unique(pa.chunked_array([*seen["start"].chunks, *later["start"].chunks]))
-        self.products = pc.unique(pa.chunked_array([*seen["end"].chunks, *later["end"].chunks]))
+        products = pc.unique(pa.chunked_array([*seen["end"].chunks, *later["end"].chunks]))
+        self.products = products.take(pc.sort_indices(products))  # equal ones are told apart by id, as sources do
         self.seen = self._numbers(seen)
         self.times = seen["at"].to_numpy()
         shape = (len(self.users), len(self.products))
