@@ -67,7 +67,7 @@ class RetrainRequest(BaseModel):
     """A Parquet of later purchases that judges instead: nothing is held out of the snapshot, no refit is due."""
     refit: bool = True
     """Whether to learn once more from everything, for the epochs the held-out weeks chose."""
-    families: list[Family] = Field(default=["graph", "text"], min_length=1)
+    families: list[Family] = Field(default=["graph", "text", "ranker"], min_length=1)
     """What to train, embeddings and the ranker over them; a family left out keeps the version that serves."""
     config: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By family, fields of its learner's config to set otherwise."""

@@ -27,7 +27,7 @@ def retrain(
     holdout_weeks: Annotated[int, typer.Option(min=1, max=52, help="Last weeks that judge the candidate.")] = 4,
     holdout_file: Annotated[str | None, typer.Option(help="A Parquet of later purchases that judges instead.")] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything before publishing.")] = True,
-    families: Annotated[str, typer.Option(help="What to train: graph, text, ranker.")] = "graph,text",
+    families: Annotated[str, typer.Option(help="What to train: graph, text, ranker.")] = "graph,text,ranker",
     config: Annotated[str | None, typer.Option(help="JSON by family, or a file of it: fields to set anew.")] = None,
     force: Annotated[bool, typer.Option(help="Publish even where the candidate is worse than what serves.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run until it ends.")] = False,
