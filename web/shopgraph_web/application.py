@@ -46,6 +46,7 @@ def create_app(settings: Settings, serving: Serving | None = None, jobs: Jobs | 
     if settings.web_https:
         app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     accounts.set_up(app, settings)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # what adds most to a score comes first
     app.extensions["security"].unauthn_handler(_ask_to_sign_in)
     protect(app, settings)
     handle_failures(app)

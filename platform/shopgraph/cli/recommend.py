@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from shopgraph.recommend.answer import Recommendations
+from shopgraph.recommend.filters import Filters
 from shopgraph.settings import load_settings
 from shopgraph.wiring_serving import build_serving
 
 Count = Annotated[int, typer.Option("--n", help="How many products.")]
+SHOWN_SHARES = 5
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -28,12 +31,22 @@ def recommend(
     min_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or above.")] = None,
     max_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or below.")] = None,
     diversity: Annotated[float, typer.Option(min=0, max=1, help="How unlike each other products have to be.")] = 0.0,
+    explain: Annotated[bool, typer.Option("--explain", help="Say in full what each place rests on.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Recommend products to a user, and say why."""
+    filters = Filters(categories=category or (), min_price=min_price, max_price=max_price)
     with build_serving(load_settings()) as serving:
-        visit = serving.session(session) if session else ""
-        answer = serving.recommender.recommend(serving.pseudonym(user), n, novel, session_id=visit, diversity=diversity)
+        answer = serving.recommender.recommend(
+            serving.pseudonym(user),
+            n,
+            novel,
+            session_id=serving.session(session) if session else "",
+            filters=filters,
+            scenario=scenario,
+            diversity=diversity,
+            in_full=explain,
+        )
     _show(answer, as_json)
 
 
@@ -65,12 +78,19 @@ def _show(answer: Recommendations, as_json: bool) -> None:
         return
     table = Table("product", "title", "reason", "sources")
     for item in answer.items:
-        table.add_row(
-            item.id, item.title, item.reason.text, ", ".join(source.replace("_", " ") for source in item.sources)
-        )
+        told = [source.replace("_", " ") for source in item.sources]
+        if item.detail is not None:
+            told = [_added(added) for added in (item.detail.sources, item.detail.features) if added]
+        table.add_row(item.id, item.title, item.reason.text, ", ".join(told))
     console = Console(highlight=False)
     console.print(table)
     stands_on = ", ".join([answer.release or "no release yet", *answer.versions.values()])
     if answer.note:
         console.print(f"[yellow]note:[/yellow] {answer.note}", soft_wrap=True)
     console.print(f"{answer.step}, as of {answer.as_of:%Y-%m-%d %H:%M} UTC, {stands_on}", soft_wrap=True)
+
+
+def _added(shares: Mapping[str, float]) -> str:
+    """The greatest shares in words."""
+    first = list(shares.items())[:SHOWN_SHARES]
+    return ", ".join(f"{name.replace('_', ' ')} {added:+.3g}" for name, added in first)

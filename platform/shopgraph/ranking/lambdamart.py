@@ -69,6 +69,18 @@ class Ranker:
         self._check(features)
         return self._raw(features.values, 0, self.rounds)
 
+    def contributions(self, features: Features) -> np.ndarray:
+        """(rows, columns + 1) float64: what each feature adds to the score, and last what any product has; SHAP values.
+
+        Source: Lundberg, Erion and Lee, Consistent individualized feature attribution for tree ensembles (2018).
+
+        Raises:
+            InputError: see `scores`.
+        """
+        self._check(features)
+        asked: dict[str, Any] = {"num_iteration": self.rounds, "pred_contrib": True}
+        return np.sum([np.asarray(booster.predict(features.values, **asked)) for booster in self.boosters], axis=0)
+
     def rank(self, examples: Examples, depth: int = DEPTH) -> np.ndarray:
         """(judged users, depth) product numbers, best first, `NO_ITEM` where a user's candidates run out."""
         return ranked(examples.candidates, self.scores(examples.features), depth)

@@ -97,11 +97,9 @@ class ServedRanker:
             others: products to rank too, which no list names; those the ranker does not know are left out.
             without: products to leave out.
         """
-        row = int(self.users.rows([user_id])[0])
-        if row < 0 or setting not in self.rankers:
+        candidates = self._candidates(setting, user_id, others)
+        if candidates is None:
             return []
-        asked = self.products.rows(others)
-        candidates = self.lists[setting].user(row, asked[asked >= 0])
         barred = self.products.rows(list(without))
         candidates = candidates.chosen(~np.isin(candidates.products, barred[barred >= 0]))
         scores = self.rankers[setting].scores(self._features(candidates, own, moment))
@@ -111,6 +109,33 @@ class ServedRanker:
             RankedProduct(name, float(score), said)
             for name, score, said in zip(ids, scores[order], sources, strict=True)
         ]
+
+    def contributions(
+        self, setting: str, user_id: str, own: OwnLines, moment: datetime, products: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
+        """What each feature adds to the score of some of the user's products, the greatest share first.
+
+        With what any product has, the values of a product sum to its score. Unknown products are left out.
+        """
+        candidates = self._candidates(setting, user_id, products)
+        if candidates is None:
+            return {}
+        candidates = candidates.chosen(np.isin(candidates.products, self.products.rows(list(products))))
+        ranker = self.rankers[setting]
+        shares = ranker.contributions(self._features(candidates, own, moment))[:, :-1]
+        order = np.argsort(-np.abs(shares), axis=1, kind="stable")
+        return {
+            name: {ranker.names[place]: float(row[place]) for place in places if row[place]}
+            for name, row, places in zip(self.products.of_rows(candidates.products), shares, order, strict=True)
+        }
+
+    def _candidates(self, setting: str, user_id: str, others: Sequence[str]) -> Candidates | None:
+        """None for a user or a setting that it does not know."""
+        row = int(self.users.rows([user_id])[0])
+        if row < 0 or setting not in self.rankers:
+            return None
+        asked = self.products.rows(others)
+        return self.lists[setting].user(row, asked[asked >= 0])
 
     def _features(self, candidates: Candidates, own: OwnLines, moment: datetime) -> Features:
         past = Past.of(self._lines(own), to_ms(moment))

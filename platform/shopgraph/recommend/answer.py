@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from shopgraph.recommend.explanation import Reason
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What a product's place rests on, in full."""
+
+    sources: dict[str, float] = field(default_factory=dict)
+    """What each source, or the ranker in their place, adds to the score."""
+    features: dict[str, float] = field(default_factory=dict)
+    """What each feature adds to the ranker's score, the greatest share first; empty where no ranker speaks."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,8 @@ class Item:
     sources: list[str]
     """The sources that offered it, the loudest first."""
     reason: Reason
+    detail: Detail | None = None
+    """Where it was asked for."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,17 @@ PREFERRED = {
     "similar_text": ("WRITTEN_BY", "IN_CATEGORY", "MADE_BY"),
 }
 """Relations that speak for a source before the general order; what the user bought before always comes first."""
+BY_FEATURE = {
+    "category": "IN_CATEGORY",
+    "brand": "MADE_BY",
+    "author": "WRITTEN_BY",
+    "attribute": "HAS_ATTRIBUTE",
+    "item_knn": "BOUGHT_WITH",
+    "ease": "BOUGHT_WITH",
+    "user_knn": "BOUGHT_WITH",
+    "ials": "BOUGHT_WITH",
+}
+"""The relation that a ranker's feature stands for, by how its name begins."""
 FOUND_BY = {
     "full_text_search": "Its text has what you typed",
     "text_search": "What it says, and where it is in the graph, is near to what you typed",
@@ -36,11 +47,13 @@ class Reason:
     path: list[dict[str, Any]]
 
 
-def explain(user_id: str, item: Fused, facts: Mapping[str, Any]) -> Reason:
+def explain(user_id: str, item: Fused, facts: Mapping[str, Any], features: Mapping[str, float] = {}) -> Reason:
     """Choose and word the reason of one item.
 
     Args:
         facts: the item's entry of the query `reasons`.
+        features: what each feature adds to the item's score, where that is known: the path is of the relation whose
+            features add most.
     """
     found_by = FOUND_BY.get(item.sources[0])
     if found_by is not None:
@@ -54,15 +67,24 @@ def explain(user_id: str, item: Fused, facts: Mapping[str, Any]) -> Reason:
     popular = _popular(facts["popularity"])
     if item.sources[0] in POPULAR_SOURCES and facts["popularity"]:
         return Reason(popular, [])
-    chosen = _choose(item.sources[0], facts["paths"])
+    chosen = _choose((*_by_features(features), *PREFERRED.get(item.sources[0], ()), *RELATION_ORDER), facts["paths"])
     if chosen is None:
         return Reason(popular, [])
     return Reason(_words(chosen), _path(user, chosen, target))
 
 
-def _choose(source: str, paths: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _by_features(features: Mapping[str, float]) -> list[str]:
+    """Relations whose features speak for the item, the one that adds most first."""
+    total = dict.fromkeys(BY_FEATURE.values(), 0.0)
+    for name, added in features.items():
+        for stem, relation in BY_FEATURE.items():
+            if name.startswith(f"{stem}_"):
+                total[relation] += added
+    return sorted((relation for relation, added in total.items() if added > 0), key=lambda one: -total[one])
+
+
+def _choose(order: Sequence[str], paths: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     by_relation = {path["relation"]: path for path in paths}
-    order = (*PREFERRED.get(source, ()), *RELATION_ORDER)
     return next((by_relation[relation] for relation in order if relation in by_relation), None)
 
 

@@ -122,6 +122,8 @@ class Fused:
     score: float
     sources: tuple[str, ...]
     via: str | None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """What each source adds to the score; empty where a score is no sum."""
 
 
 def fuse(lists: Mapping[str, Sequence[Candidate]], blend: Blend) -> list[Fused]:
@@ -130,14 +132,15 @@ def fuse(lists: Mapping[str, Sequence[Candidate]], blend: Blend) -> list[Fused]:
     Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods",
     SIGIR 2009; the weights are ours. Ties go by id.
     """
-    shares: dict[str, list[tuple[float, str, str | None]]] = {}
+    offered: dict[str, list[tuple[float, str, str | None]]] = {}
     for source, candidates in lists.items():
         for rank, candidate in enumerate(candidates, start=1):
             share = blend.weights[source] / (blend.rank_offset + rank)
-            shares.setdefault(candidate.id, []).append((share, source, candidate.via))
+            offered.setdefault(candidate.id, []).append((share, source, candidate.via))
     fused = []
-    for item, parts in shares.items():
+    for item, parts in offered.items():
         loudest = sorted(parts, key=lambda part: (-part[0], part[1]))
         via = next((via for _, _, via in loudest if via is not None and via != item), None)
-        fused.append(Fused(item, sum(share for share, _, _ in parts), tuple(name for _, name, _ in loudest), via))
+        shares = {name: share for share, name, _ in loudest}
+        fused.append(Fused(item, sum(shares.values()), tuple(shares), via, shares))
     return sorted(fused, key=lambda item: (-item.score, item.id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,13 @@ class LearnedFusion:
         Raises:
             InputError: the ranker's files are damaged.
         """
-        folder = self._models / versions[RANKER] / FOLDER if RANKER in versions else None
-        if folder is None or not folder.is_dir():
+        ranker = self._ranker(versions)
+        if ranker is None:
             return []
         user, moment, limit = context["user"], context["as_of"], context["limit"]
-        own = OwnLines(**self._graph.wide("own_lines", user=user, as_of=moment))
-        setting, others = "novel" if context["novel"] else "all", [*context["session"], *set(own.products)]
-        found = _opened(folder).ranked(setting, user, own, moment, others, context["without"])
+        own = self._own_lines(context)
+        others = [*context["session"], *set(own.products)]
+        found = ranker.ranked(_setting(context), user, own, moment, others, context["without"])
         kept: list[RankedProduct] = []
         for start in range(0, len(found), limit):
             asked = found[start : start + limit]
@@ -56,6 +57,31 @@ class LearnedFusion:
             if len(kept) >= limit:
                 break
         return kept[:limit]
+
+    def contributions(
+        self, versions: Mapping[str, str], context: Mapping[str, Any], products: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
+        """What each feature adds to a product's score, by product; nothing where `products` has nothing.
+
+        Raises:
+            InputError: the ranker's files are damaged.
+        """
+        ranker = self._ranker(versions)
+        if ranker is None:
+            return {}
+        own = self._own_lines(context)
+        return ranker.contributions(_setting(context), context["user"], own, context["as_of"], products)
+
+    def _ranker(self, versions: Mapping[str, str]) -> ServedRanker | None:
+        folder = self._models / versions[RANKER] / FOLDER if RANKER in versions else None
+        return _opened(folder) if folder is not None and folder.is_dir() else None
+
+    def _own_lines(self, context: Mapping[str, Any]) -> OwnLines:
+        return OwnLines(**self._graph.wide("own_lines", user=context["user"], as_of=context["as_of"]))
+
+
+def _setting(context: Mapping[str, Any]) -> str:
+    return "novel" if context["novel"] else "all"
 
 
 def joined(ranked: Sequence[RankedProduct], near: Sequence[Candidate], source: str, weight: float) -> list[Fused]:
@@ -67,11 +93,10 @@ def joined(ranked: Sequence[RankedProduct], near: Sequence[Candidate], source: s
     """
     said = {item.id: item.sources or (RANKER,) for item in ranked}
     if not near:
-        return [Fused(item.id, item.score, said[item.id], None) for item in ranked]
+        return [Fused(item.id, item.score, said[item.id], None, {RANKER: item.score}) for item in ranked]
     lists = {RANKER: [Candidate(item.id, item.score, None) for item in ranked], source: near}
     return [
-        Fused(item.id, item.score, _told(item, said, source), item.via)
-        for item in fuse(lists, Blend({RANKER: 1.0, source: weight}))
+        replace(item, sources=_told(item, said, source)) for item in fuse(lists, Blend({RANKER: 1.0, source: weight}))
     ]
 
 

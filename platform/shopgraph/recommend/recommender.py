@@ -11,7 +11,7 @@ from typing import Any
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.ranking.served import RankedProduct
-from shopgraph.recommend.answer import Item, Recommendations
+from shopgraph.recommend.answer import Detail, Item, Recommendations
 from shopgraph.recommend.candidate import Sources
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.explanation import explain
@@ -22,6 +22,7 @@ from shopgraph.recommend.query import QueryVectors, any_word
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.rerank import rerank
 from shopgraph.recommend.standing import Standing, read_standing, without
+from shopgraph.schema import RANKER
 
 MOST_ITEMS = 100
 IN_SESSION = "session_neighbours"
@@ -92,6 +93,7 @@ class Recommender:
         filters: Filters = ANYTHING,
         scenario: str = "",
         diversity: float = 0.0,
+        in_full: bool = False,
     ) -> Recommendations:
         """The `n` products to show a user.
 
@@ -108,6 +110,7 @@ class Recommender:
                 fills it up.
             scenario: the place that the answer is for; rules of that place apply beside those of all places.
             diversity: how much it counts that products are unlike each other, 0 to 1; see `diversified`.
+            in_full: say of each product what its place rests on, and let that choose the path of its reason.
 
         Raises:
             InputError: `n` or `diversity` out of range, or `as_of` not after an event that derived values carry.
@@ -134,7 +137,8 @@ class Recommender:
             step, kept = name, self._governance.unlike(pool, n, diversity, standing)
             if kept:
                 break
-        return self._answer(kept, standing, moment, step, user_id, note)
+        details = self._details(kept, standing, context) if in_full else {}
+        return self._answer(kept, standing, moment, step, user_id, note, details)
 
     def similar(self, product_id: str, n: int = 20, scenario: str = "") -> Recommendations:
         """The `n` products most like one product, by baskets and by both embeddings.
@@ -265,19 +269,32 @@ class Recommender:
             **subject,
         }
 
+    def _details(self, kept: list[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
+        by_ranker = [item.id for item in kept if RANKER in item.shares]
+        features: dict[str, dict[str, float]] = {}
+        if self._learned is not None and by_ranker:
+            features = self._learned.contributions(standing.versions, context, by_ranker)
+        return {item.id: Detail(dict(item.shares), features.get(item.id, {})) for item in kept}
+
     def _answer(
-        self, kept: list[Fused], standing: Standing, moment: datetime, step: str, user_id: str, note: str = ""
+        self,
+        kept: list[Fused],
+        standing: Standing,
+        moment: datetime,
+        step: str,
+        user_id: str,
+        note: str = "",
+        details: Mapping[str, Detail] = {},
     ) -> Recommendations:
         items, via = [item.id for item in kept], [item.via for item in kept]
         facts = self._graph.wide("reasons", user=user_id, as_of=moment, items=items, via=via)["facts"] if kept else []
         by_id = {fact["id"]: fact for fact in facts}
-        shown = [
-            Item(
-                item.id, by_id[item.id]["title"], item.score, list(item.sources), explain(user_id, item, by_id[item.id])
-            )
-            for item in kept
-            if item.id in by_id
-        ]
+        shown = []
+        for item in kept:
+            if item.id in by_id:
+                fact, detail = by_id[item.id], details.get(item.id)
+                reason = explain(user_id, item, fact, detail.features if detail else {})
+                shown.append(Item(item.id, fact["title"], item.score, list(item.sources), reason, detail))
         return Recommendations(shown, standing.release, standing.versions, moment, step, note)
 
 

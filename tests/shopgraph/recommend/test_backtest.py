@@ -163,5 +163,10 @@ def test_a_shops_own_query_file_is_judged_and_named_in_settings(
     loud = {"SHOPGRAPH_FUSION": '{"novel": {"weights": {"cheapest": 9}}}'}
     first = json.loads(shopgraph("recommend", user, "--novel", "--json", **loud).stdout)["items"][0]
     assert (first["id"], first["sources"][0]) == ("s:toy1", "cheapest")
+    told = json.loads(shopgraph("recommend", user, "--novel", "--explain", "--json", **loud).stdout)["items"][0]
+    assert told["score"] == pytest.approx(sum(told["detail"]["sources"].values()))
+    assert max(told["detail"]["sources"], key=told["detail"]["sources"].get) == "cheapest"
+    within = json.loads(shopgraph("recommend", user, "--category", "FOOD > SOUP", "--json").stdout)["items"]
+    assert {item["id"].rstrip("0123456789") for item in within} == {"s:soup"}
     unknown = shopgraph("recommend", user, SHOPGRAPH_FUSION='{"novel": {"weights": {"dearest": 9}}}')
     assert "candidate source 'dearest'" in unknown.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field, model_validator
 
 from shopgraph.recommend.filters import Filters
@@ -23,6 +25,9 @@ class RecommendationQuery(BaseModel):
     max_price: float | None = Field(None, ge=0, description="only at this price or below")
     scenario: str = Field("", max_length=60, description="the place that it is for; its rules apply beside all others")
     diversity: float = Field(0.0, ge=0, le=1, description="how unlike each other products have to be")
+    explain: Literal["path", "full"] = Field(
+        "path", description="full: say what each place rests on too, and choose each path by what adds most"
+    )
 
     @model_validator(mode="after")
     def _names_somebody(self) -> RecommendationQuery:
@@ -47,5 +52,6 @@ def recommend(query: RecommendationQuery) -> dict[str, object]:
         filters=Filters(query.exclude, query.category, query.min_price, query.max_price),
         scenario=query.scenario,
         diversity=query.diversity,
+        in_full=query.explain == "full",
     )
     return RecommendationList.model_validate(answer).model_dump(mode="json")
