@@ -130,7 +130,7 @@ def test_the_description_is_openapi_31_and_names_every_address(reading_app: Flas
     assert described["openapi"].startswith("3.1")
     assert set(described["paths"]) == {
         "/api/v1/recommendations", "/api/v1/products/{id}", "/api/v1/products/{id}/similar", "/api/v1/search",
-        "/api/v1/events", "/api/v1/health",
+        "/api/v1/events", "/api/v1/reasons/doubts", "/api/v1/health",
     }  # fmt: skip
     assert described["components"]["securitySchemes"]["api_key"]["name"] == "X-API-Key"
     assert described["paths"]["/api/v1/recommendations"]["get"]["security"] == [{"api_key": []}]

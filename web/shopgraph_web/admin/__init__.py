@@ -6,6 +6,7 @@ from flask import Flask
 
 from shopgraph_web.admin import (
     dashboard,
+    doubts,
     events,
     jobs,
     keys,
@@ -20,5 +21,6 @@ from shopgraph_web.admin import (
 
 
 def register(app: Flask) -> None:
-    for module in (dashboard, products, users, nodes, neighbourhood, events, rules, jobs, releases, people, keys):
+    catalogue = (dashboard, products, users, nodes, neighbourhood)
+    for module in (*catalogue, events, rules, doubts, jobs, releases, people, keys):
         app.register_blueprint(module.pages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 
 class Fault(BaseModel):
@@ -19,13 +19,36 @@ class Failure(BaseModel):
     error: Fault
 
 
+class ReasonStep(BaseModel):
+    """A node, or the relation that leads on from it."""
+
+    label: str | None = Field(None, description="of a node", examples=["Product"])
+    id: str | None = Field(None, max_length=500, description="of a node")
+    title: str | None = Field(None, description="of a node, as people call it")
+    type: str | None = Field(None, description="of a relation", examples=["BOUGHT_WITH"])
+    forward: bool | None = Field(None, description="of a relation: whether the path follows its direction")
+
+
 class Reason(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     text: str = Field(description="the reason in words")
-    path: list[dict[str, Any]] = Field(
-        description="nodes {label, id, title} and relations {type, forward} in turn; empty where only popularity or "
-        "the query speaks"
+    path: list[ReasonStep] = Field(
+        description="nodes and relations in turn; empty where only popularity or the query speaks"
+    )
+
+    @field_serializer("path")
+    def _as_it_is(self, path: list[ReasonStep]) -> list[dict[str, Any]]:
+        return [step.model_dump(exclude_none=True) for step in path]
+
+
+class Detail(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    sources: dict[str, float] = Field(description="what each source, or the ranker in their place, adds to the score")
+    features: dict[str, float] = Field(
+        description="what each feature adds to the ranker's score (SHAP values), the greatest first; empty where no "
+        "ranker speaks"
     )
 
 
@@ -37,6 +60,7 @@ class Item(BaseModel):
     score: float
     sources: list[str] = Field(description="the candidate sources that brought it")
     reason: Reason
+    detail: Detail | None = Field(None, description="what its place rests on, where explain=full asked for it")
 
 
 class RecommendationList(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import abort, request
+from flask import abort, g, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from shopgraph_web.api.answers import Failure
@@ -29,5 +29,12 @@ def _keyed() -> None:
     text = request.headers.get(HEADER, "")
     if not text:
         abort(401, f"send an API key in the header {HEADER}")
-    if find_key(text) is None:
+    key = find_key(text)
+    if key is None:
         abort(401, "this API key is unknown or revoked")
+    g.api_key_title = key.title
+
+
+def caller() -> str:
+    """Whose key this request came with."""
+    return str(g.api_key_title)

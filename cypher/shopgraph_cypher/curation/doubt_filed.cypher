@@ -1,0 +1,14 @@
+// name: doubt_filed
+// mode: write
+// params: id, relation, start_label, start, end_label, end, by, text, at
+// returns: times
+// Files a relation that is in the graph for a person to judge, or counts one more doubt about it and opens it again.
+CYPHER 25
+MATCH (a:$($start_label) {id: $start})-[:$($relation)]->(b:$($end_label) {id: $end})
+WITH DISTINCT a, b
+MERGE (d:Doubt {id: $id})
+ON CREATE SET d.relation = $relation, d.start_label = $start_label, d.start = $start, d.end_label = $end_label,
+              d.end = $end, d.times = 0, d.filed_at = $at
+SET d.times = d.times + 1, d.last_at = $at, d.last_by = $by, d.text = $text,
+    d.verdict = null, d.judged_by = null, d.judged_at = null
+RETURN d.times AS times
