@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from serving_reasons import faithfulness, without
 
 from shopgraph.dataset.purchases import Purchases
 from shopgraph.evaluation import Scorer, recent_buyers
@@ -19,11 +20,15 @@ from shopgraph.ranking.folds import FoldConfig
 from shopgraph.ranking.lambdamart import LambdaMartConfig
 from shopgraph.ranking.served import FOLDER, RankedProduct
 from shopgraph.ranking.training import RankerConfig, TreesConfig, train_ranker
+from shopgraph.recommend.answer import Item, Recommendations
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.explanation import Reason
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.recommender import Recommender
+
+from .conftest import NOW
 
 TREES = LambdaMartConfig(rounds=20, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5, sets=1)
 CONFIG = RankerConfig(
@@ -32,10 +37,11 @@ CONFIG = RankerConfig(
     trees=TreesConfig(TREES, TREES),
 )
 USERS, WEEKS = 24, 8
+ASKED = {"as_of": NOW, "novel": True, "session": [], "without": []}
 BUY = """
 MATCH (p:Product {id: $id}), (s:Source)
 MERGE (u:User {id: $user})
-CREATE (u)-[:PURCHASED {line_id: $user, at: $at, quantity: 1, amount: 1.0, discount: 0.0, order_id: $user}]->(p)
+CREATE (u)-[:PURCHASED {line_id: $user + $id, at: $at, quantity: 1, amount: 1.0, discount: 0.0, order_id: $user}]->(p)
 SET s.newest_event_at = CASE WHEN s.newest_event_at < $at THEN $at ELSE s.newest_event_at END
 """
 
@@ -126,6 +132,61 @@ def test_a_visit_is_fused_in_by_rank(shop: Any) -> None:
     assert "s:toy0" not in {item.id for item in answer.items}
     assert "toy" in kinds(answer)
     assert any("session_neighbours" in item.sources for item in answer.items)
+
+
+def test_in_full_features_sum_to_the_score_and_choose_the_path(shop: Any) -> None:
+    recommends = recommender(shop)
+    answer = recommends.recommend("u_1", 5, exclude_owned=True, in_full=True)
+    ranked = LearnedFusion(shop.graph, shop.registry.folder)
+    assert [item.id for item in answer.items] == [
+        item.id for item in recommends.recommend("u_1", 5, exclude_owned=True).items
+    ]
+    base = {round(item.score - sum(item.detail.features.values()), 6) for item in answer.items}
+    assert len(base) == 1, "what any product has is the same for all"
+    for item in answer.items:
+        assert item.detail.sources == {"ranker": item.score}
+        shares = [abs(added) for added in item.detail.features.values()]
+        assert shares == sorted(shares, reverse=True)
+    toy = answer.items[0]
+    assert kinds(answer)[0] == "toy"
+    assert max(toy.detail.features, key=toy.detail.features.get).startswith("category_"), "its taste is in the category"
+    assert "IN_CATEGORY" in {step.get("type") for step in toy.reason.path}
+    assert ranked.contributions(answer.versions, {**ASKED, "user": "u_nobody"}, [toy.id]) == {}
+
+
+def test_a_purchase_that_a_reason_starts_from_is_put_back_as_it_was(shop: Any) -> None:
+    lines = "MATCH (:User {id: 'u_1'})-[b:PURCHASED]->(p) RETURN p.id AS id, properties(b) AS line ORDER BY id, b.at"
+
+    def bought() -> list[Any]:
+        return [dict(found) for found in shop.graph.driver.execute_query(lines, database_=shop.graph.database).records]
+
+    before = bought()
+    product = before[0]["id"]
+    with without(shop.graph, "u_1", product):
+        assert product not in {found["id"] for found in bought()}
+    assert bought() == before
+
+
+@pytest.mark.parametrize(("true", "expected"), [(True, (1.0, 0.0, 1.0)), (False, (0.0, 0.0, 0.5))])
+def test_a_reason_is_faithful_where_its_product_falls_without_it(
+    shop: Any, true: bool, expected: tuple[float, float, float]
+) -> None:
+    """One recommender scores a toy by purchases of another toy, as it says; one only says so."""
+    for number in range(3):
+        at = shop.snapshot.before - timedelta(days=2)
+        shop.graph.driver.execute_query(BUY, user="u_1", id=f"s:soup{number}", at=at, database_=shop.graph.database)
+    product = shop.graph.wide("owned_ids", user="u_1", as_of=shop.snapshot.before)["items"][0]
+    path = [{"id": "u_1"}, {"type": "PURCHASED"}, {"id": product}, {"type": "BOUGHT_WITH"}, {"id": "s:toy"}]
+
+    class Saying:
+        def recommend(self, user: str, n: int, **asked: Any) -> Recommendations:
+            own = shop.graph.wide("own_lines", user=user, as_of=asked["as_of"])["products"]
+            score = 2.0 + (own.count(product) if true else 0)
+            items = [Item("s:toy", "Toy", score, [], Reason("", path)), Item("s:soup", "Soup", 1.0, [], Reason("", []))]
+            return Recommendations(items, None, {}, asked["as_of"], "personal")
+
+    found = faithfulness(shop.graph, Saying(), ["u_1"], shop.snapshot.before, seed=1)
+    assert (found.falls, found.falls_without_another, found.falls_further) == expected
 
 
 def test_who_the_ranker_does_not_know_is_answered_by_rank_fusion(shop: Any, graph: Graph) -> None:

@@ -55,7 +55,7 @@ def load(settings: Settings, console: Console) -> Figures:
 def train(settings: Settings, graph: Graph, companions: Companions, console: Console) -> Figures:
     """Export, learn, evaluate and publish through a real worker; early stop on weeks 45 to 48 from the source."""
     holdout_file = settings.home / "demo-validation.parquet"
-    _holdout(settings, VALIDATION).write(holdout_file)
+    later_purchases(settings, VALIDATION).write(holdout_file)
     runs = RunLog(graph)
     jobs = Jobs(broker_url(settings), runs.queue)
     companions.start("worker", ["worker"], lambda: all(jobs.ping().values()), timeout_seconds=120)
@@ -119,6 +119,7 @@ def _newest(purchases: pa.Table) -> datetime:
     return max(purchases["at"].to_pylist())
 
 
-def _holdout(settings: Settings, weeks: range) -> Holdout:
+def later_purchases(settings: Settings, weeks: range) -> Holdout:
+    """What judges: the purchases of some weeks, from the source."""
     purchases = read_journey(open_pseudonymiser(settings), weeks=weeks).relations["PURCHASED"]
     return Holdout(purchases.select(["start", "end", "at"]).rename_columns(["user", "product", "at"]))

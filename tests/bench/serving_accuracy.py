@@ -1,0 +1,148 @@
+"""What the serving path is worth on the test weeks, beside every peer of the same run and beside its own ranker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shopgraph.cli.demo.loop import TEST, later_purchases
+from shopgraph.collaborative.peers import PEERS, fit_peer
+from shopgraph.dataset.hetero import to_hetero
+from shopgraph.dataset.judging import judged_settings
+from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.embed.message_graph import catalogue_matrix
+from shopgraph.evaluation import DEPTH, NO_ITEM, Figures, Setting, evaluate, figures, paired_bootstrap
+from shopgraph.learning.overrides import configured
+from shopgraph.ranking.lists import Ids
+from shopgraph.ranking.served import FOLDER, OwnLines, ServedRanker
+from shopgraph.settings import Settings
+from shopgraph.wiring_serving import Serving, build_serving
+
+CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())["peers"]
+SERVED, OFFLINE = "recommend()", "its ranker, offline"
+SETTINGS = ("all", "novel")
+CLIENTS = 2
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Row:
+    setting: str
+    model: str
+    found: Figures
+
+
+def judge_serving(settings: Settings, snapshot: Snapshot, ranker_version: str | None) -> list[Row]:
+    """Every peer, `recommend()` and the ranker without serving around it, in every setting.
+
+    Args:
+        snapshot: what was learned from; the graph holds nothing later.
+    """
+    asked = judged_settings(snapshot, later_purchases(settings, TEST))
+    rows = list(_peers(snapshot, asked))
+    ids = Ids.of(snapshot.ids("Product"))
+    with build_serving(settings) as serving:
+        rows += [Row(name, SERVED, _served(serving, snapshot, ids, asked[name])) for name in SETTINGS]
+    if ranker_version is not None:
+        ranker = ServedRanker.load(settings.models / ranker_version / FOLDER)
+        rows += [Row(name, OFFLINE, _offline(ranker, snapshot, asked[name])) for name in SETTINGS]
+    return rows
+
+
+def keys(rows: list[Row]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for setting in SETTINGS:
+        of = {row.model: row.found for row in rows if row.setting == setting}
+        peer = best_peer(rows, setting)
+        ours, theirs = of[SERVED].means(), peer.found.means()
+        compared = paired_bootstrap(of[SERVED].ndcg, peer.found.ndcg, SEED)
+        found |= {f"served.{setting}.{metric}": ours[metric] for metric in ("ndcg@20", "recall@20", "coverage@20")}
+        found |= {
+            f"served.{setting}.best_peer.ndcg@20": theirs["ndcg@20"],
+            f"served.{setting}.gain_over_best_peer": ours["ndcg@20"] / theirs["ndcg@20"] - 1,
+            f"served.{setting}.over_best_peer.low": compared.low,
+            f"served.{setting}.over_best_peer.high": compared.high,
+        }
+        if OFFLINE in of:
+            found[f"served.{setting}.of_offline"] = ours["ndcg@20"] / of[OFFLINE].means()["ndcg@20"]
+    return found
+
+
+def best_peer(rows: list[Row], setting: str) -> Row:
+    """The peer with the highest figure in the test weeks themselves: no choice of ours may make the bar lower."""
+    peers = (row for row in rows if row.setting == setting and row.model in CHOSEN)
+    return max(peers, key=lambda row: row.found.means()["ndcg@20"])
+
+
+def lines(rows: list[Row], setting: str) -> list[dict[str, object]]:
+    found = []
+    for row in rows:
+        if row.setting == setting:
+            means = row.found.means()
+            shown = {name: round(means[f"{key}@20"], 4) for name, key in _COLUMNS.items()}
+            found.append({"model": row.model, **shown})
+    return sorted(found, key=lambda line: -float(str(line["NDCG@20"])))
+
+
+_COLUMNS = {"Recall@20": "recall", "NDCG@20": "ndcg", "MRR": "mrr", "coverage@20": "coverage"}
+
+
+def _peers(snapshot: Snapshot, asked: Mapping[str, Setting]) -> Iterator[Row]:
+    purchases, moment = Purchases.of(snapshot), to_ms(snapshot.before)
+    catalogue = catalogue_matrix(to_hetero(snapshot))
+    for name, options in CHOSEN.items():
+        for setting in options:
+            if setting in SETTINGS:
+                config = configured(PEERS[name].config(), options[setting])
+                score = fit_peer(name, purchases, moment, catalogue, config, SEED)
+                yield Row(setting, name, evaluate(score, asked[setting]))
+        print(f"  peer {name}", flush=True)
+
+
+def _served(serving: Serving, snapshot: Snapshot, ids: Ids, setting: Setting) -> Figures:
+    names = snapshot.ids("User")
+    users = [names[row] for row in setting.users]
+
+    def answer(user: str) -> list[str]:
+        found = serving.recommender.recommend(user, DEPTH, setting.name == "novel", snapshot.before)
+        return [item.id for item in found.items]
+
+    ranked = np.full((len(users), DEPTH), NO_ITEM, np.int64)
+    with ThreadPoolExecutor(CLIENTS) as asking:
+        for row, found in enumerate(asking.map(answer, users)):
+            ranked[row, : len(found)] = ids.rows(found)
+    return figures(ranked, setting)
+
+
+def _offline(ranker: ServedRanker, snapshot: Snapshot, setting: Setting) -> Figures:
+    """By the same candidates and the snapshot's purchases; no shop is asked what may be shown."""
+    names, products = snapshot.ids("User"), snapshot.ids("Product")
+    own = _own_lines(snapshot, products)
+    ranked = np.full((len(setting.users), DEPTH), NO_ITEM, np.int64)
+    for row, user in enumerate(setting.users):
+        lines_of = own(user)
+        bought = sorted(set(lines_of.products))
+        owned, without = ([], bought) if setting.name == "novel" else (bought, [])
+        found = ranker.ranked(setting.name, names[user], lines_of, snapshot.before, owned, without)[:DEPTH]
+        ranked[row, : len(found)] = ranker.products.rows([item.id for item in found])
+    return figures(ranked, setting)
+
+
+def _own_lines(snapshot: Snapshot, products: list[str]):
+    table, purchases = snapshot.relations["PURCHASED"], Purchases.of(snapshot)
+    sides = [table[name].to_numpy() for name in ("quantity", "amount", "discount")]
+    order = np.argsort(purchases.users, kind="stable")
+    bounds = np.searchsorted(purchases.users[order], np.arange(snapshot.nodes["User"].num_rows + 1))
+
+    def of(user: int) -> OwnLines:
+        rows = order[bounds[user] : bounds[user + 1]]
+        bought = [products[place] for place in purchases.products[rows]]
+        return OwnLines(bought, purchases.times[rows].tolist(), *(side[rows].tolist() for side in sides))
+
+    return of
