@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +37,7 @@ class Facet:
     name: str
     values: np.ndarray
 
-    @property
+    @cached_property
     def count(self) -> int:
         return int(self.values.max(initial=NONE)) + 1
 

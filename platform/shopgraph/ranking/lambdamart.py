@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import lightgbm as lgb
 
 CARD = "ranker.json"
+MANY_ROWS = 5_000
+"""Fewer are scored by one thread: a user's candidates are too few to share, and many users ask at once."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ class Ranker:
     def _raw(self, values: np.ndarray, first: int, rounds: int) -> np.ndarray:
         """(rows,): what some rounds of all sets add to the scores."""
         asked: dict[str, Any] = {"start_iteration": first, "num_iteration": rounds, "raw_score": True}
+        if len(values) < MANY_ROWS:
+            asked["num_threads"] = 1
         return np.sum([np.asarray(booster.predict(values, **asked)) for booster in self.boosters], axis=0)
 
     def _check(self, features: Features) -> None:

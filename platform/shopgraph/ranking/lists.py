@@ -12,6 +12,7 @@ import numpy as np
 from shopgraph.errors import InputError
 from shopgraph.ranking.candidates import Candidates
 from shopgraph.ranking.features import Features
+from shopgraph.ranking.mapped import mapped
 
 CARD, BOUNDS, PRODUCTS, SCORES = "lists.json", "bounds.npy", "products.npy", "scores.npy"
 
@@ -81,7 +82,7 @@ class Lists:
         """Raises InputError where the folder holds no whole lists."""
         try:
             columns = json.loads((folder / CARD).read_text())["columns"]
-            bounds, products, scores = (np.load(folder / name, mmap_mode="r") for name in (BOUNDS, PRODUCTS, SCORES))
+            bounds, products, scores = (mapped(folder / name) for name in (BOUNDS, PRODUCTS, SCORES))
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{folder} holds no lists that can be read ({error}): train the ranker again") from None
         return cls(tuple(columns), tuple(columns.values()), bounds, products, scores)
@@ -130,6 +131,6 @@ class Ids:
     def load(cls, path: Path) -> Ids:
         """Raises InputError where the file is not there or damaged."""
         try:
-            return cls(np.load(path, mmap_mode="r"))
+            return cls(mapped(path))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} can't be read ({error}): train the ranker again") from None

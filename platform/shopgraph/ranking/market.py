@@ -13,6 +13,7 @@ from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.errors import InputError
 from shopgraph.ranking.attribute_features import attribute_columns, shares
 from shopgraph.ranking.facets import Facet
+from shopgraph.ranking.mapped import mapped
 from shopgraph.ranking.past import Past
 from shopgraph.ranking.popularity_features import popularity_columns, price_columns
 from shopgraph.ranking.repeat_features import repeat_columns
@@ -84,7 +85,7 @@ class Market:
         """Raises InputError where the folder holds no whole market."""
         try:
             card = json.loads((folder / CARD).read_text())
-            table, values = (np.load(folder / name, mmap_mode="r") for name in (COLUMNS, VALUES))
+            table, values = (mapped(folder / name) for name in (COLUMNS, VALUES))
             rows = iter(table)
             columns = {group: {name: next(rows) for name in names} for group, names in card["columns"].items()}
             facets = tuple(Facet(name, side) for name, side in zip(card["shares"], values, strict=True))
