@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,16 +12,16 @@ from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.ranking.served import RankedProduct
 from shopgraph.recommend.answer import Item, Recommendations
-from shopgraph.recommend.candidate import UNDERIVED, Sources
+from shopgraph.recommend.candidate import Sources
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.explanation import explain
-from shopgraph.recommend.filters import ANYTHING, WITHIN, Filters, allowed, filled
+from shopgraph.recommend.filters import ANYTHING, Filters
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
+from shopgraph.recommend.governance import Governance
 from shopgraph.recommend.query import QueryVectors, any_word
 from shopgraph.recommend.ranked import LearnedFusion, joined
-from shopgraph.recommend.rerank import diversified, rerank
-from shopgraph.recommend.rules import PIN, Rule, nothing_left, ruled
-from shopgraph.schema import EVENTS
+from shopgraph.recommend.rerank import rerank
+from shopgraph.recommend.standing import Standing, read_standing, without
 
 MOST_ITEMS = 100
 IN_SESSION = "session_neighbours"
@@ -32,12 +32,6 @@ TOLD = {"session": "products bought last", "product": "the product bought last",
 """By parameter, in words, what `offered` tells a source of a user."""
 UNLIKE_AMONG = 5
 """Times as many products as wanted, among which unlike ones are looked for."""
-MEANING = {
-    event.relation: {"weight": event.weight, "seconds": int(event.steers.total_seconds())}
-    for event in EVENTS.values()
-    if event.steers is not None
-}
-"""By relation type, what an event weighs and how long it steers."""
 DEEPER = 5
 """Times as much is asked of sources where filters may refuse what they offer."""
 MOST_REACH = 10_000
@@ -83,6 +77,7 @@ class Recommender:
         self._learned = learned
         self._sources = Sources(graph)
         self._sources.require(sorted(self._config.fusion.sources))
+        self._governance = Governance(graph, self._sources)
         self._asked = ThreadPoolExecutor(thread_name_prefix="source")
 
     def recommend(
@@ -121,26 +116,25 @@ class Recommender:
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         moment = as_of or self._clock.now()
-        state = self._state(user_id, moment, session_id, scenario)
-        session = list(dict.fromkeys([*session, *state["interest"]]))
-        without = [*self._without(user_id, moment, state, exclude_owned), *filters.exclude]
-        asked = {"user": user_id, "session": session, "without": without, "novel": exclude_owned, **filters.bounds}
-        context = self._context(state, moment, DEEPER * n if filters.narrow else n, **asked)
+        standing = read_standing(self._graph, moment, user_id, session_id, scenario)
+        session = list(dict.fromkeys([*session, *standing.interest]))
+        left_out = [*without(self._graph, standing, user_id, moment, exclude_owned), *filters.exclude]
+        asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
+        context = self._context(standing, moment, DEEPER * n if filters.narrow else n, **asked)
+        barred = {*left_out, *session}
         step, kept, note = "popular", list[Fused](), ""
-        for name, blend in self._steps(state, exclude_owned, session):
+        for name, blend in self._steps(standing, exclude_owned, session):
             if as_of is not None:
-                _check_honest(as_of, state, blend)
-            ranked = self._learned_products(context, state, filters) if name == "personal" else []
-            fused = self._joined(ranked, blend, context, state) if ranked else self._fused(blend, context, state)
-            if filters.narrow:
-                fused = self._filtered(fused, filters, context, state)
-            pool = rerank(fused, UNLIKE_AMONG * n, {*without, *session})
-            pool, said = self._ruled(pool, state, {*without, *session}, filters)
+                standing.require_honest(as_of, blend)
+            ranked = self._learned_products(context, standing, filters) if name == "personal" else []
+            fused = self._joined(ranked, blend, context, standing) if ranked else self._fused(blend, context, standing)
+            fused = self._governance.filtered(fused, filters, context, standing)
+            pool, said = self._governance.ruled(rerank(fused, UNLIKE_AMONG * n, barred), standing, barred, filters)
             note = note or said
-            step, kept = name, self._unlike(pool, n, diversity, state["release"])
+            step, kept = name, self._governance.unlike(pool, n, diversity, standing)
             if kept:
                 break
-        return self._answer(kept, state, moment, step, user_id, note)
+        return self._answer(kept, standing, moment, step, user_id, note)
 
     def similar(self, product_id: str, n: int = 20, scenario: str = "") -> Recommendations:
         """The `n` products most like one product, by baskets and by both embeddings.
@@ -153,12 +147,12 @@ class Recommender:
         """
         _check_count(n)
         moment = self._clock.now()
-        state = self._state("", moment, scenario=scenario)
-        context = self._context(state, moment, n, product=product_id, without=[])
-        pool = rerank(self._fused(self._config.fusion.similar, context, state), UNLIKE_AMONG * n, {product_id})
-        pool, note = self._ruled(pool, state, {product_id})
+        standing = read_standing(self._graph, moment, scenario=scenario)
+        context = self._context(standing, moment, n, product=product_id, without=[])
+        pool = rerank(self._fused(self._config.fusion.similar, context, standing), UNLIKE_AMONG * n, {product_id})
+        pool, note = self._governance.ruled(pool, standing, {product_id})
         kept = [Fused(item.id, item.score, item.sources, product_id) for item in pool[:n]]
-        return self._answer(kept, state, moment, "similar", "", note)
+        return self._answer(kept, standing, moment, "similar", "", note)
 
     def search(self, query: str, n: int = 20, scenario: str = "") -> Recommendations:
         """The `n` products that best answer a query, by their words and by the text embedding.
@@ -171,14 +165,14 @@ class Recommender:
         """
         _check_count(n)
         moment = self._clock.now()
-        state = self._state("", moment, scenario=scenario)
-        vector = self._vectors(dict(state["versions"]).get("text"), query)
+        standing = read_standing(self._graph, moment, scenario=scenario)
+        vector = self._vectors(standing.versions.get("text"), query)
         blend, step = self._config.fusion.search, "search"
         if vector is None:
             blend, step = blend.with_source(BY_VECTOR, 0.0), "words"
-        context = self._context(state, moment, n, query=any_word(query), vector=vector, without=[])
-        pool, note = self._ruled(self._fused(blend, context, state)[: UNLIKE_AMONG * n], state, set())
-        return self._answer(pool[:n], state, moment, step, "", note)
+        context = self._context(standing, moment, n, query=any_word(query), vector=vector, without=[])
+        pool, note = self._governance.ruled(self._fused(blend, context, standing)[: UNLIKE_AMONG * n], standing, set())
+        return self._answer(pool[:n], standing, moment, step, "", note)
 
     @property
     def sources(self) -> list[str]:
@@ -209,85 +203,59 @@ class Recommender:
         """
         _check_count(n)
         moment = as_of or self._clock.now()
-        state = self._state(user_id, moment)
+        standing = read_standing(self._graph, moment, user_id)
         if as_of is not None:
-            _check_honest(as_of, state, Blend({source: 1.0}))
-        without = self._without(user_id, moment, state, exclude_owned)
+            standing.require_honest(as_of, Blend({source: 1.0}))
+        left_out = without(self._graph, standing, user_id, moment, exclude_owned)
         subject = {"user": user_id, "session": list(session), "product": next(iter(session), "")}
-        context = self._context(state, moment, n, **subject, without=without, novel=exclude_owned)
-        found = self._sources.candidates(source, context, dict(state["slots"]))
-        barred = set(without)  # a source of products like one product is not told what to leave out
+        context = self._context(standing, moment, n, **subject, without=left_out, novel=exclude_owned)
+        found = self._sources.candidates(source, context, standing.slots)
+        barred = set(left_out)  # a source of products like one product is not told what to leave out
         return [candidate.id for candidate in found if candidate.id not in barred][:n]
 
     def known_until(self) -> datetime | None:
         """The newest event that derived values and the vectors of the serving release carry."""
-        return _newest(self._state("", self._clock.now()))
+        return read_standing(self._graph, self._clock.now()).newest
 
-    def _steps(self, state: Mapping[str, Any], exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, Blend]]:
+    def _steps(self, standing: Standing, exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, Blend]]:
         fusion = self._config.fusion
         steps: list[tuple[str, Blend]] = []
-        if state["active"]:
+        if standing.active:
             personal = fusion.novel if exclude_owned else fusion.repeat
             weight = fusion.session.weights.get(IN_SESSION, 0.0)
             steps.append(("personal", personal.with_source(IN_SESSION, weight) if session else personal))
         if session:
             steps.append(("session", fusion.session))
-        if state["known"]:
+        if standing.known:
             steps.append(("segment", fusion.segment))
         return [*steps, ("popular", fusion.popular)]
 
     def _learned_products(
-        self, context: Mapping[str, Any], state: Mapping[str, Any], filters: Filters
+        self, context: Mapping[str, Any], standing: Standing, filters: Filters
     ) -> list[RankedProduct]:
         """By the ranker that the release names, where it knows the user."""
         if self._learned is None:
             return []
-        return self._learned.products(dict(state["versions"]), context, filters)
+        return self._learned.products(standing.versions, context, filters)
 
     def _joined(
-        self, ranked: list[RankedProduct], blend: Blend, context: Mapping[str, Any], state: Mapping[str, Any]
+        self, ranked: list[RankedProduct], blend: Blend, context: Mapping[str, Any], standing: Standing
     ) -> list[Fused]:
         weight = blend.weights.get(IN_SESSION, 0.0)
-        near = self._sources.candidates(IN_SESSION, context, dict(state["slots"])) if weight else []
+        near = self._sources.candidates(IN_SESSION, context, standing.slots) if weight else []
         return joined(ranked, near, IN_SESSION, weight)
 
-    def _filtered(
-        self, fused: list[Fused], filters: Filters, context: Mapping[str, Any], state: Mapping[str, Any]
-    ) -> list[Fused]:
-        passing = allowed(self._graph, [item.id for item in fused], filters)
-        filler = self._sources.candidates(WITHIN, context, dict(state["slots"]))
-        return filled([item for item in fused if item.id in passing], filler)
-
-    def _fused(self, blend: Blend, context: Mapping[str, Any], state: Mapping[str, Any]) -> list[Fused]:
+    def _fused(self, blend: Blend, context: Mapping[str, Any], standing: Standing) -> list[Fused]:
         """Ask the sources at the same time: each is a read of its own, and waiting is most of it."""
-        slots = dict(state["slots"])
-        offered = self._asked.map(lambda source: self._sources.candidates(source, context, slots), blend.sources)
+        offered = self._asked.map(
+            lambda source: self._sources.candidates(source, context, standing.slots), blend.sources
+        )
         return fuse(dict(zip(blend.sources, offered, strict=True)), blend)
 
-    def _ruled(
-        self, pool: list[Fused], state: Mapping[str, Any], barred: Collection[str], filters: Filters = ANYTHING
-    ) -> tuple[list[Fused], str]:
-        """The pool as the rules in force have it, and what is to be said where they leave nothing of it."""
-        rules = [Rule(**rule) for rule in state["rules"]]
-        if not (pool and rules):  # a pin is a place in an answer, it makes none
-            return pool, ""
-        pinned = [rule.target for rule in rules if rule.kind == PIN and rule.target not in barred]
-        if filters.narrow and pinned:
-            pinned = list(allowed(self._graph, pinned, filters))
-        facts = self._graph.wide("rule_facts", items=[*(item.id for item in pool), *pinned])["facts"]
-        kept = ruled(pool, rules, {fact["id"]: fact for fact in facts}, barred)
-        return kept, nothing_left(pool, kept, rules)
-
-    def _unlike(self, pool: list[Fused], n: int, diversity: float, release: str | None) -> list[Fused]:
-        if not diversity:
-            return pool[:n]
-        found = self._graph.wide("product_vectors", release=release, items=[item.id for item in pool])
-        return diversified(pool, dict(zip(found["ids"], found["vectors"], strict=True)), n, diversity)
-
-    def _context(self, state: Mapping[str, Any], moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
+    def _context(self, standing: Standing, moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
         limit = max(self._config.candidates, 2 * n)
         return {
-            "release": state["release"],
+            "release": standing.release,
             "as_of": moment,
             "limit": limit,
             "reach": min(MOST_REACH, 2 * limit + len(subject["without"])),
@@ -297,18 +265,8 @@ class Recommender:
             **subject,
         }
 
-    def _state(self, user_id: str, moment: datetime, session_id: str = "", scenario: str = "") -> Mapping[str, Any]:
-        asked = {"user": user_id, "session": session_id, "scenario": scenario}
-        return self._graph.wide("serving_state", **asked, as_of=moment, meaning=MEANING)
-
-    def _without(self, user_id: str, moment: datetime, state: Mapping[str, Any], exclude_owned: bool) -> list[str]:
-        """What the user must not be shown: the hidden and, where that is asked, the owned."""
-        if not (exclude_owned and state["active"]):
-            return state["hidden"]
-        return [*state["hidden"], *self._graph.wide("owned_ids", user=user_id, as_of=moment)["items"]]
-
     def _answer(
-        self, kept: list[Fused], state: Mapping[str, Any], moment: datetime, step: str, user_id: str, note: str = ""
+        self, kept: list[Fused], standing: Standing, moment: datetime, step: str, user_id: str, note: str = ""
     ) -> Recommendations:
         items, via = [item.id for item in kept], [item.via for item in kept]
         facts = self._graph.wide("reasons", user=user_id, as_of=moment, items=items, via=via)["facts"] if kept else []
@@ -320,23 +278,9 @@ class Recommender:
             for item in kept
             if item.id in by_id
         ]
-        return Recommendations(shown, state["release"], dict(state["versions"]), moment, step, note)
+        return Recommendations(shown, standing.release, standing.versions, moment, step, note)
 
 
 def _check_count(n: int) -> None:
     if not 1 <= n <= MOST_ITEMS:
         raise InputError(f"n = {n}: ask for 1 to {MOST_ITEMS} items")
-
-
-def _check_honest(as_of: datetime, state: Mapping[str, Any], blend: Blend) -> None:
-    newest = _newest(state)
-    derived = sorted(set(blend.sources) - UNDERIVED)
-    if newest is not None and as_of <= newest and derived:
-        raise InputError(
-            f"as_of {as_of.isoformat()} is not after {newest.isoformat()}, the newest event that derived values and "
-            f"vectors carry: {', '.join(derived)} would see the future"
-        )
-
-
-def _newest(state: Mapping[str, Any]) -> datetime | None:
-    return max((at.to_native() for at in state["known_until"] if at is not None), default=None)

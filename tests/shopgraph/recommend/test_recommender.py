@@ -17,7 +17,8 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.query import QueryVectors
-from shopgraph.recommend.recommender import MEANING, RecommendConfig, Recommender
+from shopgraph.recommend.recommender import RecommendConfig, Recommender
+from shopgraph.recommend.standing import MEANING
 from shopgraph_cypher import load_queries
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)

@@ -1,0 +1,54 @@
+"""What an answer may hold and in which order, after all scores: filters, rules, and how unlike the products are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shopgraph.graph.connection import Graph
+from shopgraph.recommend.candidate import Sources
+from shopgraph.recommend.filters import ANYTHING, WITHIN, Filters, allowed, filled
+from shopgraph.recommend.fusion import Fused
+from shopgraph.recommend.rerank import diversified
+from shopgraph.recommend.rules import PIN, nothing_left, ruled
+from shopgraph.recommend.standing import Standing
+
+
+@dataclass(frozen=True)
+class Governance:
+    """Every way to an answer ends here, so all of them obey the same."""
+
+    graph: Graph
+    sources: Sources
+
+    def filtered(
+        self, fused: list[Fused], filters: Filters, context: Mapping[str, Any], standing: Standing
+    ) -> list[Fused]:
+        """What passes, and after it what is popular within the filters."""
+        if not filters.narrow:
+            return fused
+        passing = allowed(self.graph, [item.id for item in fused], filters)
+        filler = self.sources.candidates(WITHIN, context, standing.slots)
+        return filled([item for item in fused if item.id in passing], filler)
+
+    def ruled(
+        self, pool: list[Fused], standing: Standing, barred: Collection[str], filters: Filters = ANYTHING
+    ) -> tuple[list[Fused], str]:
+        """The pool as the rules in force have it, and what is to be said where they leave nothing of it."""
+        rules = standing.rules
+        if not (pool and rules):  # a pin is a place in an answer, it makes none
+            return pool, ""
+        pinned: Sequence[str] = [rule.target for rule in rules if rule.kind == PIN and rule.target not in barred]
+        if filters.narrow and pinned:
+            pinned = list(allowed(self.graph, pinned, filters))
+        facts = self.graph.wide("rule_facts", items=[*(item.id for item in pool), *pinned])["facts"]
+        kept = ruled(pool, rules, {fact["id"]: fact for fact in facts}, barred)
+        return kept, nothing_left(pool, kept, rules)
+
+    def unlike(self, pool: list[Fused], n: int, diversity: float, standing: Standing) -> list[Fused]:
+        """The first `n`, or `n` that are unlike each other; see `diversified`."""
+        if not diversity:
+            return pool[:n]
+        found = self.graph.wide("product_vectors", release=standing.release, items=[item.id for item in pool])
+        return diversified(pool, dict(zip(found["ids"], found["vectors"], strict=True)), n, diversity)

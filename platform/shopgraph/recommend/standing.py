@@ -1,0 +1,78 @@
+"""What an answer stands on: the release that serves, what is known of who asks, the rules in force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from shopgraph.errors import InputError
+from shopgraph.graph.connection import Graph
+from shopgraph.recommend.candidate import UNDERIVED
+from shopgraph.recommend.fusion import Blend
+from shopgraph.recommend.rules import Rule
+from shopgraph.schema import EVENTS
+
+MEANING = {
+    event.relation: {"weight": event.weight, "seconds": int(event.steers.total_seconds())}
+    for event in EVENTS.values()
+    if event.steers is not None
+}
+"""By relation type, what an event weighs and how long it steers."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Read once an answer, see `serving_state.cypher`."""
+
+    release: str | None
+    slots: dict[str, str]
+    versions: dict[str, str]
+    """Slots and model versions by family."""
+    newest: datetime | None
+    """The newest event that derived values and the vectors of the release carry."""
+    known: bool
+    active: bool
+    """Whether the user is known, and has bought or viewed anything."""
+    interest: list[str]
+    hidden: list[str]
+    rules: list[Rule]
+
+    def require_honest(self, as_of: datetime, blend: Blend) -> None:
+        """Refuse a moment at which a source of the blend would see the future.
+
+        Raises:
+            InputError: it is not after an event that a derived value or a vector carries.
+        """
+        derived = sorted(set(blend.sources) - UNDERIVED)
+        if self.newest is not None and as_of <= self.newest and derived:
+            raise InputError(
+                f"as_of {as_of.isoformat()} is not after {self.newest.isoformat()}, the newest event that derived "
+                f"values and vectors carry: {', '.join(derived)} would see the future"
+            )
+
+
+def read_standing(
+    graph: Graph, moment: datetime, user_id: str = "", session_id: str = "", scenario: str = ""
+) -> Standing:
+    """Before a moment, of a user, of a visit, or of neither, at a place."""
+    asked = {"user": user_id, "session": session_id, "scenario": scenario}
+    found = graph.wide("serving_state", **asked, as_of=moment, meaning=MEANING)
+    return Standing(
+        release=found["release"],
+        slots=dict(found["slots"]),
+        versions=dict(found["versions"]),
+        newest=max((at.to_native() for at in found["known_until"] if at is not None), default=None),
+        known=found["known"],
+        active=found["active"],
+        interest=found["interest"],
+        hidden=found["hidden"],
+        rules=[Rule(**rule) for rule in found["rules"]],
+    )
+
+
+def without(graph: Graph, standing: Standing, user_id: str, moment: datetime, exclude_owned: bool) -> Sequence[str]:
+    """What the user must not be shown: the hidden and, where that is asked, the owned."""
+    if not (exclude_owned and standing.active):
+        return standing.hidden
+    return [*standing.hidden, *graph.wide("owned_ids", user=user_id, as_of=moment)["items"]]
