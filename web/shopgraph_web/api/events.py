@@ -13,7 +13,7 @@ from shopgraph_web.api.answers import Failure
 from shopgraph_web.api.gate import api_addresses
 from shopgraph_web.backend import backend
 
-api = api_addresses("events")
+api = api_addresses("events", scope="events")
 
 ONE, MANY = "application/json", "application/x-ndjson"
 BULK_BYTES = 512 * 2**20
