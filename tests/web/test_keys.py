@@ -69,7 +69,7 @@ def test_revoking_twice_keeps_the_first_moment(app: Flask) -> None:
 
 
 def _ask(app: Flask, key: str) -> tuple[TestResponse, TestResponse]:
-    """What a key is answered where products are read, and where events are taken: 503 past the door, without a broker."""
+    """What a key is answered where products are read, and where events are taken: 503 where there is no broker."""
     client, headers = app.test_client(), {"X-API-Key": key}
     return client.get(ASK, headers=headers), client.post("/api/v1/events", data="{", headers=headers)
 

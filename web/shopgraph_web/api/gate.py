@@ -9,6 +9,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from shopgraph_web.api.answers import Failure
 from shopgraph_web.keys import find_key
+from shopgraph_web.rate_limit import count
 
 HEADER = "X-API-Key"
 
@@ -25,7 +26,7 @@ def api_addresses(name: str, scope: str = "recommend") -> APIBlueprint:
         url_prefix="/api/v1",
         abp_tags=[Tag(name=name)],
         abp_security=[{"api_key": []}],
-        abp_responses={"401": Failure, "403": Failure, "422": Failure, "503": Failure},
+        abp_responses={"401": Failure, "403": Failure, "422": Failure, "429": Failure, "503": Failure},
     )
     api.before_request(partial(_keyed, scope))
     return api
@@ -40,3 +41,4 @@ def _keyed(scope: str) -> None:
         abort(401, "this API key is unknown or revoked")
     if scope not in key.scopes:
         abort(403, f"this API key lacks the scope {scope!r}: it has {', '.join(key.scopes)}")
+    count(key)
