@@ -76,6 +76,7 @@ class Serving:
     graph: Graph
     runs: RunLog
     recommender: Recommender
+    clock: Clock
     pseudonymiser: Pseudonymiser
 
     def pseudonym(self, user: str) -> str:
@@ -107,9 +108,10 @@ def build_serving(settings: Settings) -> Serving:
     graph = open_graph(settings)
     try:
         confirm_key(graph, pseudonymiser)
+        clock = Clock(graph, settings.clock)
         recommender = Recommender(
             graph,
-            Clock(graph, settings.clock),
+            clock,
             QueryVectors(settings.models),
             recommend_config(settings),
             LearnedFusion(graph, settings.models),
@@ -117,7 +119,7 @@ def build_serving(settings: Settings) -> Serving:
     except BaseException:
         graph.close()
         raise
-    return Serving(settings, graph, RunLog(graph), recommender, pseudonymiser)
+    return Serving(settings, graph, RunLog(graph), recommender, clock, pseudonymiser)
 
 
 def build_intake(settings: Settings) -> Intake:

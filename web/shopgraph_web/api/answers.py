@@ -52,6 +52,27 @@ class RecommendationList(BaseModel):
     note: str = Field("", description="what the shop should know of this answer, such as rules that leave nothing")
 
 
+class SharedProduct(BaseModel):
+    id: str
+    title: str
+
+
+class UserAlike(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="pseudonym")
+    score: float = Field(description="0 to 1; comparable within an answer")
+    shared: list[SharedProduct] = Field(description="up to ten products that both bought")
+    shared_count: int = Field(description="how many both bought in all")
+
+
+class UserList(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    users: list[UserAlike] = Field(description="most alike first")
+    by: str = Field(description="what tells how alike: purchases, or graph where nothing was derived of the user yet")
+
+
 class ProductCard(BaseModel):
     id: str
     title: str
