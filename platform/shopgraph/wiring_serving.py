@@ -17,7 +17,8 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.fusion import FusionConfig
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.ranked import LearnedFusion
-from shopgraph.recommend.recommender import RecommendConfig, Recommender
+from shopgraph.recommend.recommender import Recommender
+from shopgraph.recommend.retrieval import RecommendConfig
 from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, read_json

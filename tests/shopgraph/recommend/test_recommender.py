@@ -17,7 +17,8 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.query import QueryVectors
-from shopgraph.recommend.recommender import RecommendConfig, Recommender
+from shopgraph.recommend.recommender import Recommender
+from shopgraph.recommend.retrieval import RecommendConfig
 from shopgraph.recommend.standing import MEANING
 from shopgraph_cypher import load_queries
 
@@ -210,6 +211,11 @@ def test_filters_hold_whatever_was_chosen_and_what_is_popular_within_them_fills_
     assert "s:bread1" not in found(categories=["FOOD > BREAD"], exclude=["s:bread1"])
     assert "s:soup1" not in found(exclude=["s:soup1"])
     assert found(categories=["NOTHING OF THE KIND"]) == set()
+    assert {*shown(recommends.similar("s:bread0", filters=Filters(min_price=2.0)))} == {"s:bread1", "s:bread2"}
+    assert shown(recommends.similar("s:bread0", filters=Filters(exclude=["s:bread1"], min_price=2.0))) == ["s:bread2"]
+    assert shown(recommends.search("bread1 bread2 toy1", filters=Filters(max_price=2.5))) == ["s:bread1"]
+    assert shown(recommends.search("bread1 toy1", filters=Filters(categories=["PLAY"]))) == ["s:toy1"]
+    assert shown(recommends.search("bread1 toy1", filters=Filters(exclude=["s:toy1"]))) == ["s:bread1"]
     with pytest.raises(InputError, match="min_price = 3 is above max_price = 2"):
         Filters(min_price=3, max_price=2)
 
