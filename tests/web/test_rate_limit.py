@@ -64,6 +64,18 @@ def test_all_processes_and_all_addresses_count_together(panel: Panel) -> None:
     assert asked(second, key).status_code == 429
 
 
+def test_each_user_of_a_batch_counts(panel: Panel) -> None:
+    app = panel("5 per hour")
+    headers = {"X-API-Key": key_of(app)}
+
+    def batch(users: int) -> TestResponse:
+        body = {"users": ["nobody"] * users, "n": 1}
+        return app.test_client().post("/api/v1/recommendations/batch", json=body, headers=headers)
+
+    assert batch(4).headers["X-RateLimit-Remaining"] == "1"
+    assert batch(3).status_code == 429
+
+
 def test_what_no_key_lets_in_counts_for_none_and_health_never_does(panel: Panel) -> None:
     app = panel("1 per hour")
     key = key_of(app)

@@ -55,13 +55,18 @@ class RateLimit:
         )
         self._hit = limit(_passed)
 
-    def count(self, key: ApiKey, cost: int = 1) -> None:
-        """Count a request of a key, or what it costs beyond that.
+    def count(self, key: ApiKey) -> None:
+        """Count a request of a key.
 
         Raises:
             TooManyRequests: the key has asked as often as it may.
         """
-        g.api_key, g.cost = key.prefix, cost
+        g.api_key = key.prefix
+        self.count_further(1)
+
+    def count_further(self, cost: int) -> None:
+        """Count what a request that was counted costs besides; see `count`."""
+        g.cost = cost
         self._hit()
 
     def add_headers(self, response: Response) -> Response:
@@ -79,11 +84,18 @@ class RateLimit:
         return response
 
 
-def count(key: ApiKey, cost: int = 1) -> None:
+def count(key: ApiKey) -> None:
     """Count for the application that handles this request, where it has a limit; see `RateLimit.count`."""
     limit: RateLimit | None = current_app.extensions.get(NAME)
     if limit is not None:
-        limit.count(key, cost)
+        limit.count(key)
+
+
+def count_further(cost: int) -> None:
+    """Count what the request of a key that was counted costs besides."""
+    limit: RateLimit | None = current_app.extensions.get(NAME)
+    if limit is not None and cost > 0:
+        limit.count_further(cost)
 
 
 def _require(text: str) -> None:

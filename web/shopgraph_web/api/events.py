@@ -40,7 +40,7 @@ class Receipt(BaseModel):
     refused: list[RefusedLine] = Field(description="lines that can't be used, with why; the others are accepted")
 
 
-@api.post("/events", summary="What just happened", responses={"202": Receipt, "400": Failure, "413": Failure})
+@api.post("/events", summary="What just happened", responses={"202": Receipt, "413": Failure})
 def accept(raw: Events) -> tuple[dict[str, object], int]:
     """One event as JSON, or many as JSON Lines (application/x-ndjson).
 

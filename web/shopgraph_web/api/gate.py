@@ -26,7 +26,7 @@ def api_addresses(name: str, scope: str = "recommend") -> APIBlueprint:
         url_prefix="/api/v1",
         abp_tags=[Tag(name=name)],
         abp_security=[{"api_key": []}],
-        abp_responses={"401": Failure, "403": Failure, "422": Failure, "429": Failure, "503": Failure},
+        abp_responses={"400": Failure, "401": Failure, "403": Failure, "422": Failure, "429": Failure, "503": Failure},
     )
     api.before_request(partial(_keyed, scope))
     return api
