@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shopgraph.recommend.answer import Recommendations
+from shopgraph.recommend.filters import Filters
 from shopgraph.settings import load_settings
 from shopgraph.wiring_serving import build_serving
 
@@ -33,7 +34,15 @@ def recommend(
     """Recommend products to a user, and say why."""
     with build_serving(load_settings()) as serving:
         visit = serving.session(session) if session else ""
-        answer = serving.recommender.recommend(serving.pseudonym(user), n, novel, session_id=visit, diversity=diversity)
+        answer = serving.recommender.recommend(
+            serving.pseudonym(user),
+            n,
+            novel,
+            session_id=visit,
+            filters=Filters((), category or (), min_price, max_price),
+            scenario=scenario,
+            diversity=diversity,
+        )
     _show(answer, as_json)
 
 
