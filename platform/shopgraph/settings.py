@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     web_workers: int = 2
     web_https: bool = False
     """Behind one proxy that ends TLS: cookies are for HTTPS only, forwarded headers are believed."""
+    api_limit: str = "6000 per minute"
+    """How often one API key may ask; several limits are parted by ";", none is ""."""
     admin_email: str = "admin@shop.example"
     """Who the first admin of the panel is."""
     accounts_url: str | None = None

@@ -17,7 +17,8 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.fusion import FusionConfig
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.ranked import LearnedFusion
-from shopgraph.recommend.recommender import RecommendConfig, Recommender
+from shopgraph.recommend.recommender import Recommender
+from shopgraph.recommend.retrieval import RecommendConfig
 from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, read_json
@@ -76,6 +77,7 @@ class Serving:
     graph: Graph
     runs: RunLog
     recommender: Recommender
+    clock: Clock
     pseudonymiser: Pseudonymiser
 
     def pseudonym(self, user: str) -> str:
@@ -107,9 +109,10 @@ def build_serving(settings: Settings) -> Serving:
     graph = open_graph(settings)
     try:
         confirm_key(graph, pseudonymiser)
+        clock = Clock(graph, settings.clock)
         recommender = Recommender(
             graph,
-            Clock(graph, settings.clock),
+            clock,
             QueryVectors(settings.models),
             recommend_config(settings),
             LearnedFusion(graph, settings.models),
@@ -117,7 +120,7 @@ def build_serving(settings: Settings) -> Serving:
     except BaseException:
         graph.close()
         raise
-    return Serving(settings, graph, RunLog(graph), recommender, pseudonymiser)
+    return Serving(settings, graph, RunLog(graph), recommender, clock, pseudonymiser)
 
 
 def build_intake(settings: Settings) -> Intake:

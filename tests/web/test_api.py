@@ -108,7 +108,19 @@ def test_a_product_is_its_catalogue_facts(ask: Ask) -> None:
     assert ask("products/shop:gone").json["retired"] is True
 
 
-@pytest.mark.parametrize("address", ["products/shop:none", "products/shop:none/similar", "nothing"])
+def test_users_who_buy_alike_are_named_by_pseudonym_with_what_both_bought(ask: Ask, user_id: str) -> None:
+    answer = ask(f"users/{RAW_USER}/similar?n=3").json
+    assert answer == ask(f"users/{user_id}/similar?n=3").json
+    assert answer["by"] == "purchases"
+    assert [user["id"] for user in answer["users"]] == ["u_other1", "u_other2", "u_other3"]
+    assert {product["title"] for product in answer["users"][0]["shared"]} == {"Dry tomato soup", "Dark bread"}
+    assert answer["users"][0]["shared_count"] == 2
+    assert ask(f"users/{RAW_USER}/similar?n=21").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "address", ["products/shop:none", "products/shop:none/similar", "users/none/similar", "nothing"]
+)
 def test_what_is_not_there_is_a_404_in_the_one_shape(ask: Ask, address: str) -> None:
     answer = ask(address)
     assert answer.status_code == 404
@@ -129,8 +141,9 @@ def test_the_description_is_openapi_31_and_names_every_address(reading_app: Flas
     described = reading_app.test_client().get("/api/openapi.json").json
     assert described["openapi"].startswith("3.1")
     assert set(described["paths"]) == {
-        "/api/v1/recommendations", "/api/v1/products/{id}", "/api/v1/products/{id}/similar", "/api/v1/search",
-        "/api/v1/events", "/api/v1/reasons/doubts", "/api/v1/health",
+        "/api/v1/recommendations", "/api/v1/recommendations/like", "/api/v1/recommendations/batch",
+        "/api/v1/products/{id}", "/api/v1/products/{id}/similar", "/api/v1/search",
+        "/api/v1/users/{user}/similar", "/api/v1/events", "/api/v1/reasons/doubts", "/api/v1/health",
     }  # fmt: skip
     assert described["components"]["securitySchemes"]["api_key"]["name"] == "X-API-Key"
     assert described["paths"]["/api/v1/recommendations"]["get"]["security"] == [{"api_key": []}]

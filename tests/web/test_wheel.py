@@ -19,7 +19,7 @@ from shopgraph.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
-PACKAGES = ("shopgraph", "shopgraph_cypher", "shopgraph_web", "shopgraph_workers")
+PACKAGES = ("shopgraph", "shopgraph_client", "shopgraph_cypher", "shopgraph_web", "shopgraph_workers")
 LONGEST_SECONDS = 120
 
 

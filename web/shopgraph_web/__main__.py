@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,7 +16,7 @@ from shopgraph.errors import ServiceError, ShopgraphError
 from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings, load_settings
 from shopgraph.wiring_serving import open_graph
-from shopgraph_web.accounts import first_admin
+from shopgraph_web.accounts import SCOPES, first_admin
 from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key, list_keys, revoke_key
 from shopgraph_web.server import Server
@@ -47,20 +48,26 @@ def web(
 
 
 @keys.command()
-def create(title: str = typer.Argument(help="Who will use the key.")) -> None:
+def create(
+    title: Annotated[str, typer.Argument(help="Who will use the key.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help=f"What it may do: {', '.join(SCOPES)}; may repeat, all by default.")
+    ] = None,
+) -> None:
     """Make a key and print it; it can't be shown again."""
     with _accounts():
-        print(create_key(title))
+        print(create_key(title, scopes=scope or SCOPES))
 
 
 @keys.command("list")
 def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """List the keys: how each begins, whose it is, and whether it is in force."""
+    """List the keys: how each begins, whose it is, what it may do, and whether it is in force."""
     with _accounts():
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "prefix": key.prefix,
                 "title": key.title,
+                "scopes": key.scopes,
                 "created_at": key.created_at.isoformat(timespec="seconds"),
                 "revoked_at": key.revoked_at.isoformat(timespec="seconds") if key.revoked_at else None,
             }
@@ -69,9 +76,10 @@ def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> 
     if as_json:
         print(json.dumps(rows))
         return
-    table = Table("begins with", "title", "made", "revoked")
+    table = Table("begins with", "title", "may", "made", "revoked")
     for row in rows:
-        table.add_row(row["prefix"], row["title"], row["created_at"], row["revoked_at"] or "-")
+        may = ", ".join(row["scopes"])
+        table.add_row(row["prefix"], row["title"], may, row["created_at"], row["revoked_at"] or "-")
     Console().print(table)
 
 

@@ -25,6 +25,11 @@ ROLES = {
     "viewer": "sees everything, changes nothing",
 }
 PASSWORD_CHARACTERS_MIN = 12
+SCOPES = {
+    "recommend": "reads: recommendations, similar products, search, products and users",
+    "events": "tells what happens in the shop",
+}
+"""By name, what an API key may be let do."""
 
 db = SQLAlchemy()
 fsqla_v3.FsModels.set_db_info(db)
@@ -53,6 +58,19 @@ class ApiKey(db.Model):  # type: ignore[name-defined]
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime)
     made_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
     made_by: Mapped[User | None] = relationship(User)
+    granted: Mapped[list[KeyScope]] = relationship("KeyScope", lazy="joined", cascade="all, delete-orphan")
+
+    @property
+    def scopes(self) -> list[str]:
+        """What it may do: everything, where it was made before keys had scopes."""
+        return [scope for scope in SCOPES if scope in {each.scope for each in self.granted} or not self.granted]
+
+
+class KeyScope(db.Model):  # type: ignore[name-defined]
+    """One of `SCOPES` that a key has."""
+
+    key_id: Mapped[int] = mapped_column(ForeignKey("api_key.id", ondelete="CASCADE"), primary_key=True)
+    scope: Mapped[str] = mapped_column(String(20), primary_key=True)
 
 
 datastore = SQLAlchemyUserDatastore(db, User, Role)

@@ -22,7 +22,9 @@ from shopgraph_web.protection import protect
 
 REMEMBERED = timedelta(days=14)
 API_INFO = Info(
-    title="shopgraph", version="1", description="Recommendations, similar products, search and products of one shop."
+    title="shopgraph",
+    version="1",
+    description="Recommendations, similar products and users, search, products and events of one shop.",
 )
 API_KEY_SCHEME: SecuritySchemesDict = {"api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
 

@@ -62,11 +62,15 @@ def handle_failures(app: Flask) -> None:
 
 def invalid(error: ValidationError) -> Response:
     """A request whose parameters break their model: the first fault, in one line."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    response = jsonify(error_body(422, f"{name}: {first['msg']}"))
+    response = jsonify(error_body(422, first_fault(error)))
     response.status_code = 422
     return response
+
+
+def first_fault(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return f"{name}: {first['msg']}" if name else first["msg"]
 
 
 def error_body(status: int, message: str) -> dict[str, dict[str, str]]:

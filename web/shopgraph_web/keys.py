@@ -1,46 +1,53 @@
-"""API keys: random, shown once, kept as a hash, refused once revoked."""
+"""API keys: random, shown once, kept as a hash, let do what their scopes say, refused once revoked."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 
 from sqlalchemy import select
 
 from shopgraph.errors import InputError
 from shopgraph.settings import utc_now
-from shopgraph_web.accounts import ApiKey, User, db
+from shopgraph_web.accounts import SCOPES, ApiKey, KeyScope, User, db
 
 PREFIX = "sg_"
 SHOWN_CHARACTERS = 9
 """How much of a key stays readable in lists, so that its owner finds it again."""
 
 
-def create_key(title: str, made_by: User | None = None) -> str:
+def create_key(title: str, made_by: User | None = None, scopes: Iterable[str] = tuple(SCOPES)) -> str:
     """Make a key; its text is returned once and can't be found again.
 
     A key has 256 random bits: a plain SHA-256 is enough to keep it, no slow password hash is due.
 
+    Args:
+        scopes: what it may do, of `SCOPES`.
+
     Raises:
-        InputError: no title.
+        InputError: no title, no scope, or an unknown one.
     """
     title = title.strip()[:80]
     if not title:
         raise InputError("a key needs a title that says who uses it")
+    granted = [KeyScope(scope=scope) for scope in _known(scopes)]
     text = PREFIX + secrets.token_urlsafe(32)
-    db.session.add(ApiKey(title=title, prefix=text[:SHOWN_CHARACTERS], hash=_hash(text), made_by=made_by))
+    key = ApiKey(title=title, prefix=text[:SHOWN_CHARACTERS], hash=_hash(text), made_by=made_by, granted=granted)
+    db.session.add(key)
     db.session.commit()
     return text
 
 
 def find_key(text: str) -> ApiKey | None:
     """The key that is in force under this text."""
-    return db.session.scalar(select(ApiKey).where(ApiKey.hash == _hash(text), ApiKey.revoked_at.is_(None)))
+    found = select(ApiKey).where(ApiKey.hash == _hash(text), ApiKey.revoked_at.is_(None))
+    return db.session.scalars(found).unique().one_or_none()
 
 
 def list_keys() -> list[ApiKey]:
     """All keys, newest first."""
-    return list(db.session.scalars(select(ApiKey).order_by(ApiKey.id.desc())))
+    return list(db.session.scalars(select(ApiKey).order_by(ApiKey.id.desc())).unique())
 
 
 def revoke_key(prefix: str) -> ApiKey:
@@ -49,12 +56,21 @@ def revoke_key(prefix: str) -> ApiKey:
     Raises:
         InputError: no key begins so.
     """
-    key = db.session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
+    key = db.session.scalars(select(ApiKey).where(ApiKey.prefix == prefix)).unique().one_or_none()
     if key is None:
         raise InputError(f"no key begins with {prefix!r}: 'shopgraph keys list' shows how they begin")
     key.revoked_at = key.revoked_at or utc_now()
     db.session.commit()
     return key
+
+
+def _known(scopes: Iterable[str]) -> list[str]:
+    asked = list(dict.fromkeys(scopes))
+    unknown = next((scope for scope in asked if scope not in SCOPES), None)
+    if unknown is not None or not asked:
+        said = f"{unknown!r} is not a scope" if asked else "a key needs a scope"
+        raise InputError(f"{said}: choose from {', '.join(SCOPES)}")
+    return asked
 
 
 def _hash(text: str) -> str:

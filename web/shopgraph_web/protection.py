@@ -1,4 +1,4 @@
-"""What guards every request: forged forms, foreign scripts, guessed passwords."""
+"""What guards every request: forged forms, foreign scripts, guessed passwords, programs that ask too often."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from flask_wtf.csrf import CSRFProtect
 from shopgraph.errors import ServiceError
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import broker_url
+from shopgraph_web import rate_limit
 
 SIGN_IN_LIMIT = "10 per minute; 60 per hour"
 
@@ -40,23 +41,33 @@ csrf = CSRFProtect()
 
 
 def protect(app: Flask, settings: Settings) -> None:
+    """Guard an application.
+
+    Raises:
+        ConfigurationError: the limit of API keys is none.
+    """
     csrf.init_app(app)
     limiter = Limiter(
         get_remote_address,
         storage_uri=_counter_store(settings),
+        storage_options={"wrap_exceptions": True},
         in_memory_fallback_enabled=True,
         strategy="fixed-window",
     )
     limiter.init_app(app)
     sign_in = app.view_functions["security.login"]
     app.view_functions["security.login"] = limiter.limit(SIGN_IN_LIMIT, methods=["POST"])(sign_in)  # type: ignore[assignment]
+    if settings.api_limit:
+        limit = rate_limit.RateLimit(limiter, settings.api_limit)
+        app.extensions[rate_limit.NAME] = limit
+        app.after_request(limit.add_headers)
     app.after_request(_add_headers)
 
 
 def _counter_store(settings: Settings) -> str:
     """The broker, so that all processes count together; without one each counts for itself."""
     try:
-        return broker_url(settings)
+        return rate_limit.UNLOGGED + broker_url(settings)
     except ServiceError:
         return "memory://"
 

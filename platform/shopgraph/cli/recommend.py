@@ -35,14 +35,14 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """Recommend products to a user, and say why."""
-    filters = Filters(categories=category or (), min_price=min_price, max_price=max_price)
     with build_serving(load_settings()) as serving:
+        visit = serving.session(session) if session else ""
         answer = serving.recommender.recommend(
             serving.pseudonym(user),
             n,
             novel,
-            session_id=serving.session(session) if session else "",
-            filters=filters,
+            session_id=visit,
+            filters=Filters((), category or (), min_price, max_price),
             scenario=scenario,
             diversity=diversity,
             in_full=explain,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shopgraph.recommend.explanation import Reason
+from shopgraph.graph.connection import Graph
+from shopgraph.recommend.explanation import Reason, explain
+from shopgraph.recommend.fusion import Fused
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,31 @@ class Recommendations:
     as_of: datetime
     step: str
     """How far down the chain for newcomers the answer comes from: personal, session, segment or popular; for products
-    like a product: similar; for a query: search, or words where no query encoder is there."""
+    like a product: similar; like several: like; for a query: search, or words where no query encoder is there."""
     note: str = ""
     """What whoever runs the shop should know of this answer, such as rules that leave nothing."""
+    next_offset: int | None = None
+    """Where a next page of as many begins; None after the last."""
+
+
+def explained_items(
+    graph: Graph, kept: Sequence[Fused], user_id: str, moment: datetime, details: Mapping[str, Detail]
+) -> list[Item]:
+    """What was chosen, each with its title and the reason why a user (none: "") is shown it.
+
+    Args:
+        details: by product, of those that have any; they choose the path of its reason.
+    """
+    if not kept:
+        return []
+    items, via = [item.id for item in kept], [item.via for item in kept]
+    facts = {
+        fact["id"]: fact for fact in graph.wide("reasons", user=user_id, as_of=moment, items=items, via=via)["facts"]
+    }
+    explained = []
+    for item in kept:
+        if item.id in facts:
+            fact, detail = facts[item.id], details.get(item.id)
+            reason = explain(user_id, item, fact, detail.features if detail else {})
+            explained.append(Item(item.id, fact["title"], item.score, list(item.sources), reason, detail))
+    return explained

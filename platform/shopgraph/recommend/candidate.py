@@ -17,6 +17,9 @@ PARAMETERS = frozenset(
         "user",
         "product",
         "session",
+        "like",
+        "unlike",
+        "unlike_share",
         "query",
         "vector",
         "as_of",
@@ -34,6 +37,8 @@ PARAMETERS = frozenset(
 """What a source may ask for:
 
 user, product, session: whom or what for; session is a list of product ids, latest first
+like, unlike: product ids to be near to, and to keep away from; of a user, like is the session
+unlike_share: what one that is unliked counts against, where one that is liked counts 1
 query: what was typed, as a Lucene expression
 vector: what was typed, in the space of the text version that the release serves
 as_of: events before it count

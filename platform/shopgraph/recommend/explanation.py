@@ -13,6 +13,7 @@ SHARED_LABEL = {"WRITTEN_BY": "Author", "IN_CATEGORY": "Category", "MADE_BY": "B
 PREFERRED = {
     "category_favourites": ("IN_CATEGORY",),
     "text_neighbours": ("WRITTEN_BY", "IN_CATEGORY", "MADE_BY"),
+    "text_like_these": ("WRITTEN_BY", "IN_CATEGORY", "MADE_BY"),
     "similar_text": ("WRITTEN_BY", "IN_CATEGORY", "MADE_BY"),
 }
 """Relations that speak for a source before the general order; what the user bought before always comes first."""

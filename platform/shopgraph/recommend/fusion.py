@@ -77,6 +77,10 @@ class FusionConfig:
         default_factory=lambda: Blend({"similar_baskets": 1.0, "similar_graph": 1.0, "similar_text": 0.7})
     )
     """For products like one product."""
+    like: Blend = field(
+        default_factory=lambda: Blend({"baskets_like_these": 1.0, "graph_like_these": 1.0, "text_like_these": 0.7})
+    )
+    """For products like several and unlike others."""
     search: Blend = field(default_factory=lambda: Blend({"full_text_search": 1.0, "text_search": 1.0}))
     """For what answers a query."""
 

@@ -28,9 +28,14 @@ class Governance:
         """What passes, and after it what is popular within the filters."""
         if not filters.narrow:
             return fused
+        return filled(self.passing(fused, filters), self.sources.candidates(WITHIN, context, standing.slots))
+
+    def passing(self, fused: list[Fused], filters: Filters) -> list[Fused]:
+        """What passes, alone: what is popular is no answer to a question about other products."""
+        if not filters.narrow:
+            return fused
         passing = allowed(self.graph, [item.id for item in fused], filters)
-        filler = self.sources.candidates(WITHIN, context, standing.slots)
-        return filled([item for item in fused if item.id in passing], filler)
+        return [item for item in fused if item.id in passing]
 
     def ruled(
         self, pool: list[Fused], standing: Standing, barred: Collection[str], filters: Filters = ANYTHING

@@ -3,51 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.ranking.served import RankedProduct
-from shopgraph.recommend.answer import Detail, Item, Recommendations
-from shopgraph.recommend.candidate import Sources
+from shopgraph.recommend.answer import Detail, Recommendations, explained_items
 from shopgraph.recommend.clock import Clock
-from shopgraph.recommend.explanation import explain
 from shopgraph.recommend.filters import ANYTHING, Filters
-from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
+from shopgraph.recommend.fusion import Blend, Fused
 from shopgraph.recommend.governance import Governance
+from shopgraph.recommend.liking import Liking
+from shopgraph.recommend.page import Page
 from shopgraph.recommend.query import QueryVectors, any_word
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.rerank import rerank
+from shopgraph.recommend.retrieval import RecommendConfig, Retrieval
 from shopgraph.recommend.standing import Standing, read_standing, without
 from shopgraph.schema import RANKER
 
-MOST_ITEMS = 100
 IN_SESSION = "session_neighbours"
 BY_VECTOR = "text_search"
 OF_A_QUERY = {"query", "vector"}
 """Parameters of sources that answer a query, not a user."""
-TOLD = {"session": "products bought last", "product": "the product bought last", "user": "history"}
+TOLD = {
+    "session": "products bought last",
+    "like": "products bought last",
+    "product": "the product bought last",
+    "user": "history",
+}
 """By parameter, in words, what `offered` tells a source of a user."""
-UNLIKE_AMONG = 5
-"""Times as many products as wanted, among which unlike ones are looked for."""
 DEEPER = 5
 """Times as much is asked of sources where filters may refuse what they offer."""
-MOST_REACH = 10_000
-"""A vector index answers with no more."""
 
 
 @dataclass(frozen=True)
-class RecommendConfig:
-    """How deep the sources are asked, and how their answers are fused."""
+class Question:
+    """A question about products."""
 
-    candidates: int = 120
-    """Items asked of each source; at least twice the items wanted."""
-    half_life_weeks: float = 12.0
-    """Age at which a purchase counts half."""
-    fusion: FusionConfig = field(default_factory=FusionConfig)
+    step: str
+    """What the answer rests on, see `Recommendations`."""
+    blend: Blend
+    subject: Mapping[str, Any]
+    """What only its sources are asked with."""
+    without: Sequence[str] = ()
+    """Products that are no answer to it."""
+    via: str | None = None
+    """The product that speaks for every answer; by default each source names one."""
 
 
 class Recommender:
@@ -76,10 +80,9 @@ class Recommender:
         self._vectors = vectors
         self._config = config or RecommendConfig()
         self._learned = learned
-        self._sources = Sources(graph)
-        self._sources.require(sorted(self._config.fusion.sources))
+        self._retrieval = Retrieval(graph, self._config)
+        self._sources = self._retrieval.sources
         self._governance = Governance(graph, self._sources)
-        self._asked = ThreadPoolExecutor(thread_name_prefix="source")
 
     def recommend(
         self,
@@ -93,6 +96,7 @@ class Recommender:
         filters: Filters = ANYTHING,
         scenario: str = "",
         diversity: float = 0.0,
+        offset: int = 0,
         in_full: bool = False,
     ) -> Recommendations:
         """The `n` products to show a user.
@@ -110,12 +114,14 @@ class Recommender:
                 fills it up.
             scenario: the place that the answer is for; rules of that place apply beside those of all places.
             diversity: how much it counts that products are unlike each other, 0 to 1; see `diversified`.
+            offset: the place of the first product, from 0; pages of as many products do not overlap.
             in_full: say of each product what its place rests on, and let that choose the path of its reason.
 
         Raises:
-            InputError: `n` or `diversity` out of range, or `as_of` not after an event that derived values carry.
+            InputError: `n`, `offset` or `diversity` out of range, or `as_of` not after an event that derived values
+                carry.
         """
-        _check_count(n)
+        page = Page(n, offset)
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         moment = as_of or self._clock.now()
@@ -123,60 +129,83 @@ class Recommender:
         session = list(dict.fromkeys([*session, *standing.interest]))
         left_out = [*without(self._graph, standing, user_id, moment, exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
-        context = self._context(standing, moment, DEEPER * n if filters.narrow else n, **asked)
+        context = self._retrieval.context(standing, moment, DEEPER * n if filters.narrow else n, **asked)
         barred = {*left_out, *session}
         step, kept, note = "popular", list[Fused](), ""
         for name, blend in self._steps(standing, exclude_owned, session):
             if as_of is not None:
                 standing.require_honest(as_of, blend)
             ranked = self._learned_products(context, standing, filters) if name == "personal" else []
-            fused = self._joined(ranked, blend, context, standing) if ranked else self._fused(blend, context, standing)
+            if ranked:
+                fused = self._joined(ranked, blend, context, standing)
+            else:
+                fused = self._retrieval.fused(blend, context, standing)
             fused = self._governance.filtered(fused, filters, context, standing)
-            pool, said = self._governance.ruled(rerank(fused, UNLIKE_AMONG * n, barred), standing, barred, filters)
+            pool, said = self._governance.ruled(rerank(fused, page.pool, barred), standing, barred, filters)
             note = note or said
-            step, kept = name, self._governance.unlike(pool, n, diversity, standing)
+            step, kept = name, self._governance.unlike(pool, page.wanted, diversity, standing)
             if kept:
                 break
-        details = self._details(kept, standing, context) if in_full else {}
-        return self._answer(kept, standing, moment, step, user_id, note, details)
+        details = self._details(page.cut(kept), standing, context) if in_full else {}
+        return self._answer(kept, page, standing, moment, step, user_id, note, details)
 
-    def similar(self, product_id: str, n: int = 20, scenario: str = "") -> Recommendations:
+    def similar(
+        self, product_id: str, n: int = 20, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
+    ) -> Recommendations:
         """The `n` products most like one product, by baskets and by both embeddings.
 
         Args:
-            scenario: see `recommend`.
+            offset, filters, scenario: see `recommend`; nothing fills up what is filtered out.
 
         Raises:
-            InputError: `n` out of range.
+            InputError: `n` or `offset` out of range.
         """
-        _check_count(n)
+        question = Question("similar", self._config.fusion.similar, {"product": product_id}, [product_id], product_id)
         moment = self._clock.now()
         standing = read_standing(self._graph, moment, scenario=scenario)
-        context = self._context(standing, moment, n, product=product_id, without=[])
-        pool = rerank(self._fused(self._config.fusion.similar, context, standing), UNLIKE_AMONG * n, {product_id})
-        pool, note = self._governance.ruled(pool, standing, {product_id})
-        kept = [Fused(item.id, item.score, item.sources, product_id) for item in pool[:n]]
-        return self._answer(kept, standing, moment, "similar", "", note)
+        return self._about_products(question, Page(n, offset), standing, moment, filters)
 
-    def search(self, query: str, n: int = 20, scenario: str = "") -> Recommendations:
+    def like_these(
+        self, liking: Liking, n: int = 20, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
+    ) -> Recommendations:
+        """The `n` products most like some and least like others, by baskets and by both embeddings.
+
+        In an embedding they lie around the mean of those liked less a share of the mean of those unliked (Rocchio,
+        "Relevance feedback in information retrieval", 1971).
+
+        Args:
+            offset, filters, scenario: see `similar`.
+
+        Raises:
+            InputError: `n` or `offset` out of range; `UnknownProductsError` where a product is not in the graph.
+        """
+        page = Page(n, offset)
+        liking.require_known(self._graph)
+        subject = {"like": list(liking.like), "unlike": list(liking.unlike)}
+        question = Question("like", self._config.fusion.like, subject, liking.products)
+        moment = self._clock.now()
+        standing = read_standing(self._graph, moment, scenario=scenario)
+        return self._about_products(question, page, standing, moment, filters)
+
+    def search(
+        self, query: str, n: int = 20, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
+    ) -> Recommendations:
         """The `n` products that best answer a query, by their words and by the text embedding.
 
         Args:
-            scenario: see `recommend`.
+            offset, filters, scenario: see `similar`.
 
         Raises:
-            InputError: `n` out of range, or the serving version's query encoder is damaged.
+            InputError: `n` or `offset` out of range, or the serving version's query encoder is damaged.
         """
-        _check_count(n)
-        moment = self._clock.now()
+        page, blend, moment = Page(n, offset), self._config.fusion.search, self._clock.now()
         standing = read_standing(self._graph, moment, scenario=scenario)
         vector = self._vectors(standing.versions.get("text"), query)
-        blend, step = self._config.fusion.search, "search"
+        step = "search"
         if vector is None:
             blend, step = blend.with_source(BY_VECTOR, 0.0), "words"
-        context = self._context(standing, moment, n, query=any_word(query), vector=vector, without=[])
-        pool, note = self._governance.ruled(self._fused(blend, context, standing)[: UNLIKE_AMONG * n], standing, set())
-        return self._answer(pool[:n], standing, moment, step, "", note)
+        question = Question(step, blend, {"query": any_word(query), "vector": vector})
+        return self._about_products(question, page, standing, moment, filters)
 
     @property
     def sources(self) -> list[str]:
@@ -205,14 +234,14 @@ class Recommender:
         Raises:
             InputError: see `recommend`.
         """
-        _check_count(n)
+        Page(n)
         moment = as_of or self._clock.now()
         standing = read_standing(self._graph, moment, user_id)
         if as_of is not None:
             standing.require_honest(as_of, Blend({source: 1.0}))
         left_out = without(self._graph, standing, user_id, moment, exclude_owned)
         subject = {"user": user_id, "session": list(session), "product": next(iter(session), "")}
-        context = self._context(standing, moment, n, **subject, without=left_out, novel=exclude_owned)
+        context = self._retrieval.context(standing, moment, n, **subject, without=left_out, novel=exclude_owned)
         found = self._sources.candidates(source, context, standing.slots)
         barred = set(left_out)  # a source of products like one product is not told what to leave out
         return [candidate.id for candidate in found if candidate.id not in barred][:n]
@@ -220,6 +249,42 @@ class Recommender:
     def known_until(self) -> datetime | None:
         """The newest event that derived values and the vectors of the serving release carry."""
         return read_standing(self._graph, self._clock.now()).newest
+
+    def _about_products(
+        self, question: Question, page: Page, standing: Standing, moment: datetime, filters: Filters
+    ) -> Recommendations:
+        """What answers a question about products, whoever asks."""
+        without = [*question.without, *filters.exclude]
+        depth = DEEPER * page.n if filters.narrow else page.n
+        context = self._retrieval.context(
+            standing, moment, depth, **question.subject, without=without, **filters.bounds
+        )
+        fused = self._governance.passing(self._retrieval.fused(question.blend, context, standing), filters)
+        pool, note = self._governance.ruled(rerank(fused, page.pool, without), standing, without, filters)
+        if question.via is not None:
+            pool = [replace(item, via=question.via) for item in pool]
+        return self._answer(pool[: page.wanted], page, standing, moment, question.step, note=note)
+
+    def _answer(
+        self,
+        kept: Sequence[Fused],
+        page: Page,
+        standing: Standing,
+        moment: datetime,
+        step: str,
+        user_id: str = "",
+        note: str = "",
+        details: Mapping[str, Detail] = {},
+    ) -> Recommendations:
+        items = explained_items(self._graph, page.cut(kept), user_id, moment, details)
+        return Recommendations(items, standing.release, standing.versions, moment, step, note, page.next_offset(kept))
+
+    def _details(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
+        by_ranker = [item.id for item in kept if RANKER in item.shares]
+        features: dict[str, dict[str, float]] = {}
+        if self._learned is not None and by_ranker:
+            features = self._learned.contributions(standing.versions, context, by_ranker)
+        return {item.id: Detail(dict(item.shares), features.get(item.id, {})) for item in kept}
 
     def _steps(self, standing: Standing, exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, Blend]]:
         fusion = self._config.fusion
@@ -248,56 +313,3 @@ class Recommender:
         weight = blend.weights.get(IN_SESSION, 0.0)
         near = self._sources.candidates(IN_SESSION, context, standing.slots) if weight else []
         return joined(ranked, near, IN_SESSION, weight)
-
-    def _fused(self, blend: Blend, context: Mapping[str, Any], standing: Standing) -> list[Fused]:
-        """Ask the sources at the same time: each is a read of its own, and waiting is most of it."""
-        offered = self._asked.map(
-            lambda source: self._sources.candidates(source, context, standing.slots), blend.sources
-        )
-        return fuse(dict(zip(blend.sources, offered, strict=True)), blend)
-
-    def _context(self, standing: Standing, moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
-        limit = max(self._config.candidates, 2 * n)
-        return {
-            "release": standing.release,
-            "as_of": moment,
-            "limit": limit,
-            "reach": min(MOST_REACH, 2 * limit + len(subject["without"])),
-            "half_life_weeks": self._config.half_life_weeks,
-            "novel": False,
-            **ANYTHING.bounds,
-            **subject,
-        }
-
-    def _details(self, kept: list[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
-        by_ranker = [item.id for item in kept if RANKER in item.shares]
-        features: dict[str, dict[str, float]] = {}
-        if self._learned is not None and by_ranker:
-            features = self._learned.contributions(standing.versions, context, by_ranker)
-        return {item.id: Detail(dict(item.shares), features.get(item.id, {})) for item in kept}
-
-    def _answer(
-        self,
-        kept: list[Fused],
-        standing: Standing,
-        moment: datetime,
-        step: str,
-        user_id: str,
-        note: str = "",
-        details: Mapping[str, Detail] = {},
-    ) -> Recommendations:
-        items, via = [item.id for item in kept], [item.via for item in kept]
-        facts = self._graph.wide("reasons", user=user_id, as_of=moment, items=items, via=via)["facts"] if kept else []
-        by_id = {fact["id"]: fact for fact in facts}
-        shown = []
-        for item in kept:
-            if item.id in by_id:
-                fact, detail = by_id[item.id], details.get(item.id)
-                reason = explain(user_id, item, fact, detail.features if detail else {})
-                shown.append(Item(item.id, fact["title"], item.score, list(item.sources), reason, detail))
-        return Recommendations(shown, standing.release, standing.versions, moment, step, note)
-
-
-def _check_count(n: int) -> None:
-    if not 1 <= n <= MOST_ITEMS:
-        raise InputError(f"n = {n}: ask for 1 to {MOST_ITEMS} items")

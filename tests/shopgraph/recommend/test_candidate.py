@@ -30,7 +30,8 @@ def ask(graph: Graph, source: str, user: str = "u_me", **given: Any) -> list[Can
     release = serving(graph)
     slots = {family: served.slot for family, served in release.families.items()} if release else {}
     context = {
-        "user": user, "product": "", "session": [], "query": "bread0", "vector": BREAD, "as_of": NOW, "limit": 50,
+        "user": user, "product": "", "session": [], "like": [], "unlike": [],
+        "unlike_share": 0.5, "query": "bread0", "vector": BREAD, "as_of": NOW, "limit": 50,
         "without": [], "novel": bool(given.get("without")), "reach": 50, "categories": [], "min_price": None,
         "max_price": None, "release": release.id if release else None, "half_life_weeks": 12.0, **given,
     }  # fmt: skip

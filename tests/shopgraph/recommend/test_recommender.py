@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +21,11 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.query import QueryVectors
-from shopgraph.recommend.recommender import RecommendConfig, Recommender
+from shopgraph.recommend.recommender import Recommender
+from shopgraph.recommend.retrieval import RecommendConfig
+from shopgraph.recommend.rules import Rule, add_rule, new_rule_id
 from shopgraph.recommend.standing import MEANING
+from shopgraph.settings import Settings
 from shopgraph_cypher import load_queries
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
@@ -210,8 +217,32 @@ def test_filters_hold_whatever_was_chosen_and_what_is_popular_within_them_fills_
     assert "s:bread1" not in found(categories=["FOOD > BREAD"], exclude=["s:bread1"])
     assert "s:soup1" not in found(exclude=["s:soup1"])
     assert found(categories=["NOTHING OF THE KIND"]) == set()
+    assert {*shown(recommends.similar("s:bread0", filters=Filters(min_price=2.0)))} == {"s:bread1", "s:bread2"}
+    assert shown(recommends.similar("s:bread0", filters=Filters(exclude=["s:bread1"], min_price=2.0))) == ["s:bread2"]
+    assert shown(recommends.search("bread1 bread2 toy1", filters=Filters(max_price=2.5))) == ["s:bread1"]
+    assert shown(recommends.search("bread1 toy1", filters=Filters(categories=["PLAY"]))) == ["s:toy1"]
+    assert shown(recommends.search("bread1 toy1", filters=Filters(exclude=["s:toy1"]))) == ["s:bread1"]
     with pytest.raises(InputError, match="min_price = 3 is above max_price = 2"):
         Filters(min_price=3, max_price=2)
+
+
+def test_the_command_holds_to_its_filters_and_its_place(plant: Callable[..., Any], settings: Settings) -> None:
+    user = f"u_{'a' * 26}"  # a pseudonym: the command takes it as it is
+    shop = plant([*PAIR, (user, "s:soup0", 2, "a")], product_changes={"s:bread0": {"price": 2.0}})
+    add_rule(shop.graph, Rule(new_rule_id(), "pin", "Product", "s:toy7", 1.0), by="ann@shop.example", scenario="home")
+    environment = {**os.environ, "SHOPGRAPH_HOME": str(settings.home), "SHOPGRAPH_CLOCK": "data"}
+
+    def told(*words: str) -> list[str]:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("shopgraph"), "recommend", user, "--json", *words], env=environment,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return [item["id"] for item in json.loads(done.stdout)["items"]]
+
+    assert set(told()) == {"s:soup0", "s:bread0"}
+    assert told("--category", "FOOD > BREAD", "--min-price", "1", "--max-price", "3") == ["s:bread0"]
+    assert told("--scenario", "home")[0] == "s:toy7"
 
 
 def test_all_that_is_declared_to_steer_is_read() -> None:

@@ -71,9 +71,43 @@ class RecommendationList(BaseModel):
     versions: dict[str, str] = Field(description="the model version of each embedding family")
     as_of: datetime = Field(description="the moment the answer is for")
     step: str = Field(
-        description="what the answer rests on: personal, session, segment, popular, similar, search or words"
+        description="what the answer rests on: personal, session, segment, popular, similar, like, search or words"
     )
     note: str = Field("", description="what the shop should know of this answer, such as rules that leave nothing")
+    next_offset: int | None = Field(None, description="where the next page of as many begins; null after the last")
+
+
+class BatchAnswer(BaseModel):
+    """Of one user: the answer or the error."""
+
+    user: str = Field(description="as it was asked")
+    answer: RecommendationList | None
+    error: Fault | None
+
+
+class BatchList(BaseModel):
+    answers: list[BatchAnswer] = Field(description="one a user, in the order asked")
+
+
+class SharedProduct(BaseModel):
+    id: str
+    title: str
+
+
+class UserAlike(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="pseudonym")
+    score: float = Field(description="0 to 1; comparable within an answer")
+    shared: list[SharedProduct] = Field(description="up to ten products that both bought")
+    shared_count: int = Field(description="how many both bought in all")
+
+
+class UserList(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    users: list[UserAlike] = Field(description="most alike first")
+    by: str = Field(description="what tells how alike: purchases, or graph where nothing was derived of the user yet")
 
 
 class ProductCard(BaseModel):

@@ -13,7 +13,7 @@ from shopgraph_web.api.answers import Failure
 from shopgraph_web.api.gate import api_addresses
 from shopgraph_web.backend import backend
 
-api = api_addresses("events")
+api = api_addresses("events", scope="events")
 
 ONE, MANY = "application/json", "application/x-ndjson"
 BULK_BYTES = 512 * 2**20
@@ -40,7 +40,7 @@ class Receipt(BaseModel):
     refused: list[RefusedLine] = Field(description="lines that can't be used, with why; the others are accepted")
 
 
-@api.post("/events", summary="What just happened", responses={"202": Receipt, "400": Failure, "413": Failure})
+@api.post("/events", summary="What just happened", responses={"202": Receipt, "413": Failure})
 def accept(raw: Events) -> tuple[dict[str, object], int]:
     """One event as JSON, or many as JSON Lines (application/x-ndjson).
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from shopgraph_web.admin.sources import currencies
 from shopgraph_web.api.answers import Failure, ProductCard, RecommendationList
 from shopgraph_web.api.gate import api_addresses
+from shopgraph_web.api.questions import ProductsQuery
 from shopgraph_web.backend import serving
 from shopgraph_web.formatting import retired
 
@@ -16,11 +17,6 @@ api = api_addresses("products")
 
 class ProductPath(BaseModel):
     id: str = Field(min_length=1, max_length=200, description="source-namespaced id, e.g. cj:1029743")
-
-
-class SimilarQuery(BaseModel):
-    n: int = Field(20, ge=1, le=100, description="how many products")
-    scenario: str = Field("", max_length=60, description="the place that it is for; its rules apply beside all others")
 
 
 @api.get("/products/<id>", summary="One product", responses={"200": ProductCard, "404": Failure})
@@ -44,9 +40,9 @@ def product(path: ProductPath) -> dict[str, object]:
     summary="Products like one product",
     responses={"200": RecommendationList, "404": Failure},
 )
-def similar(path: ProductPath, query: SimilarQuery) -> dict[str, object]:
+def similar(path: ProductPath, query: ProductsQuery) -> dict[str, object]:
     """The products nearest to one product, each with the reason."""
     if serving().graph.record("product_card", id=path.id) is None:
         abort(404, f"no product has the id {path.id!r}")
-    answer = serving().recommender.similar(path.id, n=query.n, scenario=query.scenario)
+    answer = serving().recommender.similar(path.id, query.n, query.scenario, offset=query.offset, filters=query.filters)
     return RecommendationList.model_validate(answer).model_dump(mode="json")

@@ -1,39 +1,55 @@
-"""GET /api/v1/recommendations: what to show a user."""
+"""/api/v1/recommendations: what to show a user; /like: what is like some products; /batch: what to show many users."""
 
 from __future__ import annotations
 
-from typing import Literal
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from werkzeug.exceptions import UnprocessableEntity
 
-from shopgraph.recommend.filters import Filters
-from shopgraph_web.api.answers import RecommendationList
+from shopgraph.errors import InputError
+from shopgraph.recommend.liking import MOST_LIKED, Liking, UnknownProductsError
+from shopgraph.wiring_serving import Serving
+from shopgraph_web.api.answers import BatchAnswer, BatchList, Fault, RecommendationList
 from shopgraph_web.api.gate import api_addresses
+from shopgraph_web.api.questions import Id, PersonalQuery, ProductsQuery
 from shopgraph_web.backend import serving
+from shopgraph_web.failures import CODES, first_fault
+from shopgraph_web.rate_limit import count_further
 
 api = api_addresses("recommendations")
 
+MOST_USERS = 100
+"""Of a batch."""
+BATCH_THREADS = 4
+"""Of a batch's users, how many are answered at the same time: waiting for Neo4j is most of it."""
 
-class RecommendationQuery(BaseModel):
+
+class RecommendationQuery(PersonalQuery):
     user: str = Field("", max_length=200, description="the shop's own user id, or a pseudonym (u_...)")
     session: str = Field("", max_length=200, description="the visit, as its events name it; enough without a user")
-    n: int = Field(20, ge=1, le=100, description="how many products")
-    exclude_owned: bool = Field(False, description="leave out what the user bought before")
-    exclude: list[str] = Field([], max_length=500, description="product ids that are not shown")
-    category: list[str] = Field([], max_length=50, description="only of these categories, whole paths of any level")
-    min_price: float | None = Field(None, ge=0, description="only at this price or above, in the source's currency")
-    max_price: float | None = Field(None, ge=0, description="only at this price or below")
-    scenario: str = Field("", max_length=60, description="the place that it is for; its rules apply beside all others")
-    diversity: float = Field(0.0, ge=0, le=1, description="how unlike each other products have to be")
-    explain: Literal["path", "full"] = Field(
-        "path", description="full: say what each place rests on too, and choose each path by what adds most"
-    )
 
     @model_validator(mode="after")
     def _names_somebody(self) -> RecommendationQuery:
         if not (self.user or self.session):
             raise ValueError("a user or a session is needed")
         return self
+
+
+class LikeBody(ProductsQuery):
+    model_config = ConfigDict(extra="forbid")
+
+    like: list[Id] = Field(min_length=1, max_length=MOST_LIKED, description="ids of products to be like")
+    unlike: list[Id] = Field([], max_length=MOST_LIKED, description="ids of products to be unlike")
+
+
+class BatchBody(PersonalQuery):
+    model_config = ConfigDict(extra="forbid")
+
+    users: list[str] = Field(
+        min_length=1, max_length=MOST_USERS, description="the shop's own user ids, or pseudonyms (u_...)"
+    )
 
 
 @api.get("/recommendations", summary="What to show a user", responses={"200": RecommendationList})
@@ -44,14 +60,56 @@ def recommend(query: RecommendationQuery) -> dict[str, object]:
     was hidden, is left out. Where too little of what was chosen passes the filters, what is popular within them comes
     after it.
     """
-    answer = serving().recommender.recommend(
-        serving().pseudonym(query.user) if query.user else "",
+    return _recommended(serving(), query).model_dump(mode="json")
+
+
+@api.post("/recommendations/like", summary="More like these, less like those", responses={"200": RecommendationList})
+def like(body: LikeBody) -> dict[str, object]:
+    """The products most like some and least like others, none of which is among them."""
+    try:
+        answer = serving().recommender.like_these(
+            Liking(body.like, body.unlike), body.n, body.scenario, offset=body.offset, filters=body.filters
+        )
+    except UnknownProductsError as error:
+        raise UnprocessableEntity(str(error)) from None
+    return RecommendationList.model_validate(answer).model_dump(mode="json")
+
+
+@api.post("/recommendations/batch", summary="What to show many users", responses={"200": BatchList})
+def batch(body: BatchBody) -> dict[str, object]:
+    """For each user what `GET /api/v1/recommendations` answers, or the error, in the order asked.
+
+    All are asked with the same options; each counts as a request.
+    """
+    count_further(len(body.users) - 1)
+    body.filters  # noqa: B018  bounds that leave nothing are everybody's error
+    options = body.model_dump(exclude={"users"})
+    with ThreadPoolExecutor(BATCH_THREADS, thread_name_prefix="batch") as threads:
+        answers = list(threads.map(partial(_answered, serving(), options), body.users))
+    return BatchList(answers=answers).model_dump(mode="json")
+
+
+def _answered(found: Serving, options: dict[str, object], user: str) -> BatchAnswer:
+    try:
+        query = RecommendationQuery.model_validate({**options, "user": user})
+        return BatchAnswer(user=user, answer=_recommended(found, query), error=None)
+    except ValidationError as error:
+        fault = Fault(code=CODES[422], message=first_fault(error))
+    except InputError as error:
+        fault = Fault(code=CODES[400], message=str(error))
+    return BatchAnswer(user=user, answer=None, error=fault)
+
+
+def _recommended(found: Serving, query: RecommendationQuery) -> RecommendationList:
+    answer = found.recommender.recommend(
+        found.pseudonym(query.user) if query.user else "",
         n=query.n,
         exclude_owned=query.exclude_owned,
-        session_id=serving().session(query.session) if query.session else "",
-        filters=Filters(query.exclude, query.category, query.min_price, query.max_price),
+        session_id=found.session(query.session) if query.session else "",
+        filters=query.filters,
         scenario=query.scenario,
         diversity=query.diversity,
+        offset=query.offset,
         in_full=query.explain == "full",
     )
-    return RecommendationList.model_validate(answer).model_dump(mode="json")
+    return RecommendationList.model_validate(answer)

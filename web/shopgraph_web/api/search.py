@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from shopgraph_web.api.answers import RecommendationList
 from shopgraph_web.api.gate import api_addresses
+from shopgraph_web.api.questions import ProductsQuery
 from shopgraph_web.backend import serving
 
 api = api_addresses("search")
 
 
-class SearchQuery(BaseModel):
+class SearchQuery(ProductsQuery):
     q: str = Field(min_length=1, max_length=200, description="what was typed")
-    n: int = Field(20, ge=1, le=100, description="how many products")
-    scenario: str = Field("", max_length=60, description="the place that it is for; its rules apply beside all others")
 
 
 @api.get("/search", summary="What answers a query", responses={"200": RecommendationList})
@@ -23,5 +22,5 @@ def search(query: SearchQuery) -> dict[str, object]:
 
     Before a text embedding serves, by words alone; `step` says so.
     """
-    answer = serving().recommender.search(query.q, n=query.n, scenario=query.scenario)
+    answer = serving().recommender.search(query.q, query.n, query.scenario, offset=query.offset, filters=query.filters)
     return RecommendationList.model_validate(answer).model_dump(mode="json")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from shopgraph.evaluation import DEPTH
 from shopgraph.recommend.answer import Item
-from shopgraph.recommend.recommender import MOST_ITEMS
+from shopgraph.recommend.page import MOST_ITEMS
 from shopgraph.wiring_serving import Serving
 
 SAMPLE_USERS = 5

@@ -1,0 +1,42 @@
+// name: text_like_these_green
+// mode: read
+// params: release, like, unlike, unlike_share, limit, without, reach
+// returns: items, scores, via
+// The products nearest to the mean of those that are liked, less a share of the mean of those that are not, in the text
+// embedding that a release serves from the green slot; `via` is the liked one that it is nearest to.
+CYPHER 25
+MATCH (:Release {id: $release, text_slot: 'green'})
+CALL () {
+  UNWIND $like AS id
+  MATCH (p:Product {id: id})
+  WHERE p.text_green IS NOT NULL
+  RETURN collect(p) AS liked
+}
+CALL () {
+  UNWIND $unlike AS id
+  MATCH (p:Product {id: id})
+  WHERE p.text_green IS NOT NULL
+  RETURN collect(p.text_green) AS unliked
+}
+WITH liked, unliked, size(head(liked).text_green) AS dimension
+WHERE dimension > 0
+WITH liked, [i IN range(0, dimension - 1) |
+  reduce(total = 0.0, p IN liked | total + p.text_green[i] / size(liked))
+  - $unlike_share * reduce(total = 0.0, v IN unliked | total + v[i] / size(unliked))] AS vector
+WHERE reduce(squares = 0.0, x IN vector | squares + x * x) > 1e-9
+MATCH (q:Product)
+SEARCH q IN (VECTOR INDEX product_text_green FOR vector LIMIT $reach) SCORE AS score
+WITH q, score, liked
+ORDER BY score DESC, q.id
+WHERE NOT q.hidden AND q.stock > 0 AND q.retired_at > datetime() AND NOT q.id IN $without
+LIMIT $limit
+CALL (q, liked) {
+  UNWIND liked AS p
+  WITH p.id AS id, vector.similarity.cosine(p.text_green, q.text_green) AS near
+  ORDER BY near DESC, id
+  LIMIT 1
+  RETURN id AS via
+}
+WITH q, score, via
+ORDER BY score DESC, q.id
+RETURN collect(q.id) AS items, collect(score) AS scores, collect(via) AS via

@@ -1,0 +1,46 @@
+"""What every question for products may say: how many, which page, within which filters, for which place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from shopgraph.recommend.filters import Filters
+from shopgraph.recommend.page import MOST_ITEMS
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class ProductsQuery(BaseModel):
+    n: int = Field(20, ge=1, le=MOST_ITEMS, description="how many products")
+    offset: int = Field(
+        0, ge=0, lt=MOST_ITEMS, description=f"the place of the first, from 0; with n at most {MOST_ITEMS}"
+    )
+    exclude: list[str] = Field([], max_length=500, description="product ids that are not shown")
+    category: list[str] = Field([], max_length=50, description="only of these categories, whole paths of any level")
+    min_price: float | None = Field(None, ge=0, description="only at this price or above, in the source's currency")
+    max_price: float | None = Field(None, ge=0, description="only at this price or below")
+    scenario: str = Field("", max_length=60, description="the place that it is for; its rules apply beside all others")
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> ProductsQuery:
+        if self.offset + self.n > MOST_ITEMS:
+            raise ValueError(f"offset and n together are at most {MOST_ITEMS}")
+        return self
+
+    @property
+    def filters(self) -> Filters:
+        """
+        Raises:
+            InputError: the bounds of price leave nothing between them.
+        """
+        return Filters(self.exclude, self.category, self.min_price, self.max_price)
+
+
+class PersonalQuery(ProductsQuery):
+    exclude_owned: bool = Field(False, description="leave out what the user bought before")
+    diversity: float = Field(0.0, ge=0, le=1, description="how unlike each other products have to be")
+    explain: Literal["path", "full"] = Field(
+        "path", description="full: say what each place rests on too, and choose each path by what adds most"
+    )
