@@ -27,11 +27,17 @@ from shopgraph_web.keys import create_key
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 PLANTED = {"id": "shop:soup", "user": "household 17"}
+PATH = [
+    {"label": "Product", "id": "shop:soup"},
+    {"type": "IN_CATEGORY", "forward": True},
+    {"label": "Category", "id": "FOOD"},
+]
 EXAMPLES = 20
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 ADDRESSES = (
     "GET /recommendations", "POST /recommendations/like", "POST /recommendations/batch", "GET /products/{id}",
-    "GET /products/{id}/similar", "GET /search", "GET /users/{user}/similar", "POST /events", "GET /health",
+    "GET /products/{id}/similar", "GET /search", "GET /users/{user}/similar", "POST /events", "POST /reasons/doubts",
+    "GET /health",
 )  # fmt: skip
 
 
@@ -58,6 +64,8 @@ def aim(case: schemathesis.Case) -> None:
     case.path_parameters.update({name: PLANTED[name] for name in case.path_parameters})
     if isinstance(case.body, dict) and "like" in case.body:
         case.body.update(like=[PLANTED["id"]], unlike=[])
+    if isinstance(case.body, dict) and "path" in case.body:
+        case.body.update(path=PATH)
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
