@@ -117,6 +117,7 @@ def load_test(settings: Settings, companions: Companions) -> dict[str, object]:
     """What one client waits for, and how many answers many clients get, kind by kind."""
     port = free_port(None)
     address = f"http://127.0.0.1:{port}"
+    os.environ["SHOPGRAPH_API_LIMIT"] = ""  # one key asks for everybody
     companions.start("web", ["web", "--port", str(port)], lambda: listens(port), TIMEOUT_SECONDS)
     told = "events go to the graph"
     companions.start("events", ["events", "consume"], lambda: told in companions.output("events"), TIMEOUT_SECONDS)
