@@ -141,9 +141,11 @@ def test_adversarial_training_still_finds_the_taste(attack: str, planted, tmp_pa
     assert not np.allclose(shaken.vectors["Product"].matrix, clean.vectors["Product"].matrix, atol=1e-4)
 
 
-def test_accumulated_micro_batches_and_bf16_train(planted, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", list(ENCODERS))
+def test_accumulated_micro_batches_and_bf16_train(encoder: str, planted, tmp_path: Path) -> None:
     snapshot, holdout = planted()
-    config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, accumulate=2, precision="bf16"))
+    optimiser = replace(CONFIG.optimiser, accumulate=2, precision="bf16")
+    config = replace(FOLDS if encoder == "lightgcn" else CONFIG, encoder=encoder, optimiser=optimiser)
     trained = train_graph_embedding(snapshot, config, holdout, "cpu", 7, tmp_path)
     assert trained.metrics["novel.recall@20"] == 1.0
 
