@@ -129,6 +129,17 @@ class Observed(Trainer):
         self.remove_callback(PrinterCallback)
         self.add_callback(StepEnds(curve))
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As the trainer does; afterwards the model computes in the precision that it came with.
+
+        For bf16 the trainer wraps the model's forward, and leaves it so: all that is encoded later would be rounded.
+        """
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            for name in ("forward", "_original_forward"):
+                self.model.__dict__.pop(name, None)
+
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         def loss_of(perturbation: Any) -> torch.Tensor:
             ordinary: Callable[..., Any] = super(Observed, self).compute_loss

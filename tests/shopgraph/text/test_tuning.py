@@ -209,6 +209,15 @@ def test_bf16_learns_nearly_the_same(tiny: Open):
     assert halved != plain
 
 
+def test_bf16_is_for_training_alone(tiny: Open):
+    """The same weights in another model encode alike: what is read later is not rounded."""
+    model, again = fused(tiny(), "early"), fused(tiny(), "early")
+    config = TuningConfig(steps=2, batch_pairs=4, frozen_layers=0, optimiser=steady(1e-3, precision="bf16"))
+    tune(model, ranked(), config, "cpu", seed=1)
+    again.load_state_dict(model.state_dict())
+    assert np.allclose(model.encode(ITEMS), again.encode(ITEMS), atol=1e-6)
+
+
 def test_the_satisfied_count_more(tiny: Open):
     """Two users of one vector bought two products; the one they liked ends nearer."""
     model = fused(tiny(), "late")
