@@ -40,7 +40,7 @@ def training_arguments(
     checkpointed: bool = False,
     **more: Any,
 ) -> Any:
-    """The trainer's own arguments for our config; it writes, draws and reports nothing.
+    """The trainer's own arguments for our config; it writes, draws and reports nothing, and takes one device.
 
     Args:
         kind: the arguments' class of the trainer that is used.
@@ -49,7 +49,7 @@ def training_arguments(
         checkpointed: layers are computed anew on the way back instead of kept: less memory, a third more work.
         more: what only this class knows.
     """
-    return kind(
+    arguments = kind(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=batch,
@@ -74,6 +74,9 @@ def training_arguments(
         remove_unused_columns=False,
         **more,
     )
+    # of several devices the trainer takes all, with a batch and a loss for each: neither steps nor curve would be ours
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 @dataclass
