@@ -175,13 +175,16 @@ class _EdgeProduct(torch.autograd.Function):
         values, x = ctx.saved_tensors
         adjacency, gradient = ctx.adjacency, gradient.contiguous()
         ends = adjacency.matrix(torch.zeros_like(values))
-        along = torch.sparse.sampled_addmm(ends, gradient, x.T.contiguous(), beta=0.0).values()
+        along = torch.sparse.sampled_addmm(ends, gradient, x.float().T.contiguous(), beta=0.0).values()
         return None, along, sparse_product(adjacency.transposed(values), gradient)
 
 
 def sparse_product(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """A CSR matrix by a dense one, in float32; on a CPU torch's reducing kernel takes a quarter of MKL's time."""
-    return matrix @ x.float() if x.is_cuda else torch.sparse.mm(matrix, x.float(), "sum")
+    if not x.is_cuda:
+        return torch.sparse.mm(matrix, x.float(), "sum")
+    with torch.autocast("cuda", enabled=False):  # it would round factors and sums to 8 bits
+        return matrix @ x.float()
 
 
 def _rows(numbers: np.ndarray) -> torch.Tensor:

@@ -258,8 +258,11 @@ def _write_model(
     text_width: int,
     folder: Path,
 ) -> dict[str, Path]:
-    """The weights, and what later nodes are encoded with; an encoder that learns a vector a node can't encode any."""
-    torch.save(model.state_dict(), folder / MODEL_FILE)
+    """The weights, and what later nodes are encoded with; an encoder that learns a vector a node can't encode any.
+
+    Weights are kept as a machine without the device can open them.
+    """
+    torch.save({name: value.cpu() for name, value in model.state_dict().items()}, folder / MODEL_FILE)
     files = {MODEL_FILE: folder / MODEL_FILE}
     if isinstance(model, Encoder):
         named = (config.encoder, dict(config.options), config.dimension)

@@ -71,7 +71,7 @@ def write_network(
     fixed_tokens: bool = False,
     graph_width: int = 0,
 ) -> None:
-    """Write a network that takes any number of texts of up to so many tokens, as `TOKENS`.
+    """Write a network that takes any number of texts of up to so many tokens, as `TOKENS`; it stays on its device.
 
     Args:
         fixed_tokens: for texts of exactly so many, where a network reads in segments.
@@ -88,9 +88,9 @@ def write_network(
     graph = _no_graph(len(examples), graph_width) if graph_width else ()
     names = [*TOKENS, *GRAPH] if graph_width else list(TOKENS)
     shapes: list[Any] = [of_tokens, of_tokens]
-    with _quiet():
+    with _quiet(), _on_a_processor(network):
         torch.onnx.export(
-            network.cpu().eval(),
+            network.eval(),
             (*(read[name] for name in TOKENS), *graph),
             str(path),
             input_names=names,
@@ -106,6 +106,17 @@ def write_network(
 def _no_graph(texts: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """What `TextAndGraph` reads where there is no vector."""
     return torch.zeros((texts, width)), torch.zeros((texts, 1), dtype=torch.bool)
+
+
+@contextmanager
+def _on_a_processor(network: nn.Module) -> Iterator[None]:
+    """Within it a network is on the CPU; its stages are a model's own, which goes on being used where it was."""
+    device = next(network.parameters()).device
+    network.cpu()
+    try:
+        yield
+    finally:
+        network.to(device)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def training_arguments(
     checkpointed: bool = False,
     **more: Any,
 ) -> Any:
-    """The trainer's own arguments for our config; it writes, draws and reports nothing.
+    """The trainer's own arguments for our config; it writes, draws and reports nothing, and takes one device.
 
     Args:
         kind: the arguments' class of the trainer that is used.
@@ -49,7 +49,7 @@ def training_arguments(
         checkpointed: layers are computed anew on the way back instead of kept: less memory, a third more work.
         more: what only this class knows.
     """
-    return kind(
+    arguments = kind(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=batch,
@@ -74,6 +74,9 @@ def training_arguments(
         remove_unused_columns=False,
         **more,
     )
+    # of several devices the trainer takes all, with a batch and a loss for each: neither steps nor curve would be ours
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 @dataclass
@@ -128,6 +131,17 @@ class Observed(Trainer):
         self._curve, self._attack, self._words = curve, attack, words
         self.remove_callback(PrinterCallback)
         self.add_callback(StepEnds(curve))
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As the trainer does; afterwards the model computes in the precision that it came with.
+
+        For bf16 the trainer wraps the model's forward, and leaves it so: all that is encoded later would be rounded.
+        """
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            for name in ("forward", "_original_forward"):
+                self.model.__dict__.pop(name, None)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         def loss_of(perturbation: Any) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 
 from shopgraph.embed.adjacency import Adjacency
 
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
 WEIGHTS = torch.tensor([[2.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 3.0, 1.0, 0.0]])
 
 
@@ -58,6 +59,20 @@ def test_attention_has_gradients_to_both_coefficients_and_rows(adjacency: Adjace
     by_edge, by_row = torch.autograd.grad(found, (attention, x), upstream)
     assert by_edge.tolist() == [1 - 4, 3.0, -0.5 + 2, -3.0]
     assert torch.allclose(by_row[2], 2.0 * upstream[0] + 4.0 * upstream[2])
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=CUDA)])
+def test_bf16_around_it_rounds_no_sum_and_leaves_gradients(device: str, adjacency: Adjacency) -> None:
+    """257 is no number of bfloat16; what products of matrices bring under bf16 is of that type already."""
+    there, attention = adjacency.to(device), torch.ones(4, device=device, requires_grad=True)
+    x = torch.tensor([[257.0], [1.0], [0.0], [0.0]], device=device, requires_grad=True)
+    with torch.autocast(device, dtype=torch.bfloat16):
+        total, attended = there.total(x), there.attend(x.bfloat16(), attention)
+    assert (total.dtype, attended.dtype) == (torch.float32, torch.float32)
+    assert total[:, 0].tolist() == [2 * 257.0, 0.0, 3.0]
+    by_edge, by_row = torch.autograd.grad(attended.sum(), (attention, x))
+    assert by_edge.tolist() == [256.0, 0.0, 1.0, 0.0]
+    assert by_row[:, 0].tolist() == [1.0, 1.0, 2.0, 0.0]
 
 
 def test_softmax_sums_to_1_over_the_edges_of_each_target(adjacency: Adjacency) -> None:

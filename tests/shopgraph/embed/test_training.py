@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from shopgraph.embed.config import GraphEmbeddingConfig
 from shopgraph.embed.cuts import CutsConfig
 from shopgraph.embed.encoders import ENCODERS
 from shopgraph.embed.negatives import NegativesConfig
+from shopgraph.embed.sampling import SamplingConfig
 from shopgraph.embed.training import train_graph_embedding
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.learning.adversarial import AdversarialConfig
@@ -38,6 +40,7 @@ FOLDS = replace(
     loop=LoopConfig(epochs=30, patience=30),
 )
 USERS, PRODUCTS = 48, 24
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
 
 
 @pytest.mark.parametrize("affinity", [0, 128])
@@ -141,11 +144,31 @@ def test_adversarial_training_still_finds_the_taste(attack: str, planted, tmp_pa
     assert not np.allclose(shaken.vectors["Product"].matrix, clean.vectors["Product"].matrix, atol=1e-4)
 
 
-def test_accumulated_micro_batches_and_bf16_train(planted, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", list(ENCODERS))
+def test_accumulated_micro_batches_and_bf16_train(encoder: str, planted, tmp_path: Path) -> None:
     snapshot, holdout = planted()
-    config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, accumulate=2, precision="bf16"))
+    optimiser = replace(CONFIG.optimiser, accumulate=2, precision="bf16")
+    config = replace(FOLDS if encoder == "lightgcn" else CONFIG, encoder=encoder, optimiser=optimiser)
     trained = train_graph_embedding(snapshot, config, holdout, "cpu", 7, tmp_path)
     assert trained.metrics["novel.recall@20"] == 1.0
+
+
+@CUDA
+@pytest.mark.parametrize("sampling", [None, SamplingConfig((4,))], ids=["whole", "sampled"])
+@pytest.mark.parametrize("encoder", list(ENCODERS))
+def test_a_cuda_device_learns_what_a_processor_does(
+    encoder: str, sampling: SamplingConfig | None, planted, tmp_path: Path
+) -> None:
+    """And keeps weights that open without one. Rounding alone leads two trainings of so small a shop apart later on."""
+    snapshot, holdout = planted()
+    config = replace(CONFIG, encoder=encoder, sampling=None if encoder == "lightgcn" else sampling)
+    here, there = (
+        train_graph_embedding(snapshot, config, holdout, device, 7, tmp_path / device) for device in ("cpu", "cuda")
+    )
+    assert there.curves[0].loss == pytest.approx(here.curves[0].loss, abs=1e-3)
+    assert there.metrics["novel.recall@20"] == pytest.approx(here.metrics["novel.recall@20"], abs=0.05)
+    kept = torch.load(there.files["model.pt"], weights_only=True)
+    assert {weights.device.type for weights in kept.values()} == {"cpu"}
 
 
 def test_text_vectors_are_features_of_products(planted, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 
 from shopgraph.errors import InputError
 from shopgraph.query_encoder import NETWORK, READING, QueryEncoder
 from shopgraph.text.alignment import Alignment
 from shopgraph.text.export import export_error, export_queries
+from shopgraph.text.exported_network import OfTokens, write_network
 from shopgraph.text.fusion import aligned_width, fuse, with_nodes
 from shopgraph.text.stages import FusionConfig
 
@@ -62,6 +64,14 @@ def test_it_runs_without_torch(tiny: Callable[[], SentenceTransformer], tmp_path
     )
     told = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert told.stdout == "(1, 8) []\n"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
+def test_a_model_stays_on_its_device(tiny: Callable[[], SentenceTransformer], tmp_path: Path):
+    """Its whole catalogue is encoded after it was exported."""
+    model = fused(tiny(), "late").to("cuda")
+    write_network(OfTokens(model, 6), model.tokenizer, 32, tmp_path / NETWORK)
+    assert {parameter.device.type for parameter in model.parameters()} == {"cuda"}
 
 
 def test_a_folder_that_holds_no_whole_export_is_named(tiny: Callable[[], SentenceTransformer], tmp_path: Path):

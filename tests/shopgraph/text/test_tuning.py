@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sentence_transformers import SentenceTransformer
+from transformers import TrainingArguments
 
 from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.learning.adversarial import AdversarialConfig
@@ -21,6 +22,7 @@ from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder
 from shopgraph.text.fusion import aligned_width, fuse, with_nodes
 from shopgraph.text.lora import LoraConfig, adapt, load_adapters, merge, save_adapters, trained_share
 from shopgraph.text.stages import FusionConfig, fused_input
+from shopgraph.text.trainer import training_arguments
 from shopgraph.text.tuning import BOUGHT, RANKED, Examples, TuningConfig, batches, tune
 
 TEXTS = ["red wine", "corkscrew", "puppy food", "dog lead", "green tea", "honey", "razor", "shaving foam"]
@@ -207,6 +209,22 @@ def test_bf16_learns_nearly_the_same(tiny: Open):
     )
     assert halved == pytest.approx(plain, rel=0.2)
     assert halved != plain
+
+
+def test_bf16_is_for_training_alone(tiny: Open):
+    """The same weights in another model encode alike: what is read later is not rounded."""
+    model, again = fused(tiny(), "early"), fused(tiny(), "early")
+    config = TuningConfig(steps=2, batch_pairs=4, frozen_layers=0, optimiser=steady(1e-3, precision="bf16"))
+    tune(model, ranked(), config, "cpu", seed=1)
+    again.load_state_dict(model.state_dict())
+    assert np.allclose(model.encode(ITEMS), again.encode(ITEMS), atol=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
+def test_of_several_devices_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """With all of them, a micro-batch would be as many times as large and its loss no single number."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert training_arguments(TrainingArguments, OptimiserConfig(), 1, 4, tmp_path, "cuda", 7).n_gpu == 1
 
 
 def test_the_satisfied_count_more(tiny: Open):
