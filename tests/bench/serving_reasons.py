@@ -11,7 +11,8 @@ import numpy as np
 
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.answer import Item, Recommendations
-from shopgraph.recommend.recommender import MOST_ITEMS, Recommender
+from shopgraph.recommend.page import MOST_ITEMS
+from shopgraph.recommend.recommender import Recommender
 
 SHOWN = 20
 FEWEST_BOUGHT = 10
