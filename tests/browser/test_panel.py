@@ -89,7 +89,8 @@ def test_a_retraining_is_started_and_its_progress_arrives_without_a_reload(page:
 def test_every_page_fits_a_telephone(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     product = f"/products/sample:{PRODUCT['id']}"
-    for address in ("/", "/products/", product, "/users/", "/jobs/", "/releases/", "/people/", "/keys/"):
+    shown = ("/", "/products/", product, "/users/", "/events/", "/rules/", "/doubts/", "/jobs/", "/releases/")
+    for address in (*shown, "/people/", "/keys/"):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
 
