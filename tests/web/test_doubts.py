@@ -108,6 +108,16 @@ def test_an_answer_in_full_says_what_each_place_rests_on(ask: Post, user_id: str
     assert ask(f"recommendations?user={user_id}&explain=whole").status_code == 422
 
 
+def test_a_key_that_only_reads_files_no_doubt(app: Flask, shop: Graph, user_id: str) -> None:
+    with app.app_context():
+        key = create_key("reader", scopes=["recommend"])
+    refused = app.test_client().post(
+        "/api/v1/reasons/doubts", headers={"X-API-Key": key}, json={"path": shared_category(user_id)}
+    )
+    assert refused.status_code == 403
+    assert list_doubts(shop) == []
+
+
 def test_a_viewer_sees_doubts_and_may_not_judge_them(sign_in: Callable, send_form: Callable, shop: Graph) -> None:
     viewer = sign_in("viewer")
     assert "No doubts" in viewer.get("/doubts/").text

@@ -27,7 +27,7 @@ ROLES = {
 PASSWORD_CHARACTERS_MIN = 12
 SCOPES = {
     "recommend": "reads: recommendations, similar products, search, products and users",
-    "events": "tells what happens in the shop",
+    "events": "tells what happens in the shop, and which reasons are wrong",
 }
 """By name, what an API key may be let do."""
 

@@ -11,7 +11,7 @@ from shopgraph_web.api.answers import Failure, ReasonStep
 from shopgraph_web.api.gate import api_addresses, caller
 from shopgraph_web.backend import serving
 
-api = api_addresses("reasons")
+api = api_addresses("reasons", scope="events")
 
 
 class Doubt(BaseModel):
