@@ -2,7 +2,11 @@
 
 from shopgraph_client.answers import (
     BatchAnswer,
+    Conversion,
     Detail,
+    Estimate,
+    ExperimentCard,
+    ExperimentReport,
     Fault,
     Filed,
     Health,
@@ -15,8 +19,10 @@ from shopgraph_client.answers import (
     SharedProduct,
     UserAlike,
     UserList,
+    VariantReport,
+    Wins,
 )
-from shopgraph_client.client import Client, Narrowed
+from shopgraph_client.client import Client, Narrowed, ShownTo
 from shopgraph_client.errors import ApiError
 from shopgraph_client.event import Event
 
@@ -24,8 +30,12 @@ __all__ = [
     "ApiError",
     "BatchAnswer",
     "Client",
+    "Conversion",
     "Detail",
+    "Estimate",
     "Event",
+    "ExperimentCard",
+    "ExperimentReport",
     "Fault",
     "Filed",
     "Health",
@@ -37,6 +47,9 @@ __all__ = [
     "RecommendationList",
     "RefusedLine",
     "SharedProduct",
+    "ShownTo",
     "UserAlike",
     "UserList",
+    "VariantReport",
+    "Wins",
 ]

@@ -48,6 +48,10 @@ class RecommendationList(BaseModel):
     note: str = ""
     next_offset: int | None = None
     """Where the next page of as many begins; None after the last."""
+    recommendation_id: str
+    """Names this answer: send it with the events that come of it."""
+    experiment: str = ""
+    variant: str = ""
 
 
 class Fault(BaseModel):
@@ -134,6 +138,80 @@ class Health(BaseModel):
 
     status: str
     release: str | None
+
+
+class ExperimentCard(BaseModel):
+    """An experiment, running or stopped; the first variant is the control."""
+
+    id: str
+    name: str
+    scenario: str
+    kind: str
+    variants: list[str]
+    running: bool
+    begun_at: datetime
+    ended_at: datetime | None
+
+
+class ExperimentList(BaseModel):
+    """Those that run first, then the latest first."""
+
+    experiments: list[ExperimentCard]
+
+
+class Estimate(BaseModel):
+    """A share or a difference, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Conversion(BaseModel):
+    """Users who did something with a product that they were shown."""
+
+    products: int
+    users: int
+    share: Estimate
+    difference: Estimate | None
+    """To the control's share; None of the control itself."""
+
+
+class VariantReport(BaseModel):
+    """One variant; `outcomes` by viewed, basket and bought."""
+
+    name: str
+    share: float
+    users: int
+    answers: int
+    outcomes: dict[str, Conversion]
+
+
+class Wins(BaseModel):
+    """Users who chose more from the first, or the second, of two interleaved lists."""
+
+    first: int
+    second: int
+    ties: int
+    share: Estimate
+    p_value: float
+
+
+class ExperimentReport(BaseModel):
+    """What an experiment found until a moment."""
+
+    id: str
+    name: str
+    scenario: str
+    kind: str
+    begun_at: datetime
+    ended_at: datetime | None
+    until: datetime
+    variants: list[VariantReport]
+    sample_ratio_p: float | None
+    wins: dict[str, Wins]
+    warnings: list[str]
+    """What speaks against trusting the figures."""
 
 
 class Filed(BaseModel):

@@ -15,6 +15,9 @@ from urllib3.util import Retry
 from shopgraph_client.answers import (
     BatchAnswer,
     BatchList,
+    ExperimentCard,
+    ExperimentList,
+    ExperimentReport,
     Filed,
     Health,
     ProductCard,
@@ -53,7 +56,14 @@ class Narrowed(TypedDict, total=False):
     max_price: float
     """Bounds, in the source's currency."""
     scenario: str
-    """The place it is for; its rules apply beside all others."""
+    """The place it is for: its blends, ranker, rules and experiment."""
+
+
+class ShownTo(Narrowed, total=False):
+    """What a question about products may say besides: who sees the answer, for experiments."""
+
+    user: str
+    session: str
 
 
 class Client:
@@ -125,16 +135,16 @@ class Client:
             body = {"users": part, **asked}
             yield from self._post("recommendations/batch", BatchList, json=body).answers
 
-    def like(self, like: Sequence[str], unlike: Sequence[str] = (), **narrowed: Unpack[Narrowed]) -> RecommendationList:
+    def like(self, like: Sequence[str], unlike: Sequence[str] = (), **narrowed: Unpack[ShownTo]) -> RecommendationList:
         """More like some products, less like others."""
         body = {"like": list(like), "unlike": list(unlike), **narrowed}
         return self._post("recommendations/like", RecommendationList, json=body)
 
-    def similar(self, product: str, **narrowed: Unpack[Narrowed]) -> RecommendationList:
+    def similar(self, product: str, **narrowed: Unpack[ShownTo]) -> RecommendationList:
         """Products like one product."""
         return self._get(f"products/{_quoted(product)}/similar", RecommendationList, **narrowed)
 
-    def search(self, query: str, **narrowed: Unpack[Narrowed]) -> RecommendationList:
+    def search(self, query: str, **narrowed: Unpack[ShownTo]) -> RecommendationList:
         """Products that answer a query."""
         return self._get("search", RecommendationList, q=query, **narrowed)
 
@@ -171,6 +181,14 @@ class Client:
                 refused=[*told.refused, *refused],
             )
         return told
+
+    def experiments(self) -> list[ExperimentCard]:
+        """What is tried, running and stopped."""
+        return self._get("experiments", ExperimentList).experiments
+
+    def experiment(self, experiment: str) -> ExperimentReport:
+        """What an experiment found."""
+        return self._get(f"experiments/{_quoted(experiment)}", ExperimentReport)
 
     def health(self) -> Health:
         """Whether the server can serve."""

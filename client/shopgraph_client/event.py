@@ -29,3 +29,5 @@ class Event(BaseModel):
     order_id: str | None = None
     rating: float | None = None
     text: str = ""
+    recommendation_id: str | None = None
+    """Of the answer that it came of."""

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     fusion: str | None = None
     """What `recommend()` asks in each setting and how loudly: JSON, or a file of it, of fields to set anew, e.g.
     {"novel": {"weights": {"my_source": 0.2, "popular_lately": 0}}}."""
+    scenarios: str | None = None
+    """Places that answers are for (home, product, basket, search, and others): JSON, or a file of it, by place of what
+    is set anew there, e.g. {"home": {"fusion": {"novel": {"weights": {"popular_lately": 0}}}, "ranker": false}}."""
     source: str = "shop"
     """Source name of raw user ids given to the API, the namespace they are pseudonymised in."""
 

@@ -19,6 +19,7 @@ from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.ranked import LearnedFusion
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.retrieval import RecommendConfig
+from shopgraph.recommend.scenario import SETTING, read_scenarios
 from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, read_json
@@ -58,10 +59,10 @@ def recommend_config(settings: Settings) -> RecommendConfig:
     Raises:
         ConfigurationError: what was set can't be read, or has no such field.
     """
-    if not settings.fusion:
-        return RecommendConfig()
     named = "SHOPGRAPH_FUSION"
-    return RecommendConfig(fusion=FusionConfig().changed(read_json(settings.fusion, named), named))
+    fusion = read_json(settings.fusion, named) if settings.fusion else {}
+    places = read_json(settings.scenarios, SETTING) if settings.scenarios else {}
+    return RecommendConfig(fusion=FusionConfig().changed(fusion, named), scenarios=read_scenarios(fusion, places))
 
 
 def broker_url(settings: Settings) -> str:

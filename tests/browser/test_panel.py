@@ -89,8 +89,19 @@ def test_a_retraining_is_started_and_its_progress_arrives_without_a_reload(page:
 def test_every_page_fits_a_telephone(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     product = f"/products/sample:{PRODUCT['id']}"
-    shown = ("/", "/products/", product, "/users/", "/events/", "/rules/", "/doubts/", "/jobs/", "/releases/")
-    for address in (*shown, "/people/", "/keys/"):
+    shown = (
+        "/",
+        "/products/",
+        product,
+        "/users/",
+        "/events/",
+        "/rules/",
+        "/experiments/",
+        "/doubts/",
+        "/jobs/",
+        "/releases/",
+    )
+    for address in (*shown, "/experiments/", "/people/", "/keys/"):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
 

@@ -1,4 +1,4 @@
-"""A visitor's events over HTTP change the list, and a Neo4j killed in the middle loses none of them."""
+"""A visitor's events over HTTP change the list and count for an experiment; a killed Neo4j loses none of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -30,6 +31,7 @@ CREATE (:Product {id: 's:p' + i, title: 'P' + i, stock: 1, hidden: false, popula
 """
 TIMEOUT_SECONDS = 180
 BULKS, EVENTS_A_BULK = 20, 200
+VISITS = 30
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,52 @@ def test_a_view_changes_the_visitors_next_list_within_a_second(own: Settings, sh
     assert shop.post(address(own, "events"), json=event, timeout=TIMEOUT_SECONDS).status_code == 202
     wait_until(lambda: "s:p0" not in products(), seconds=10)
     assert products()[0] == "s:p1"
+
+
+def test_what_an_answer_led_to_is_in_the_report_of_its_experiment(own: Settings, shop: requests.Session) -> None:
+    def told(*words: str) -> str:
+        done = subprocess.run(
+            shopgraph("experiments", *words), env=environment(own), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def answered(visit: str) -> dict[str, Any]:
+        asked = {"session": visit, "scenario": "home", "n": "3"}
+        answer = shop.get(address(own, "recommendations"), params=asked, timeout=TIMEOUT_SECONDS)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    visits = [f"guest {number}" for number in range(VISITS)]
+    assert {answered(visit)["experiment"] for visit in visits[:2]} == {""}
+    tried = told("start", "only varied", '{"control": {}, "varied": {"diversity": 0.5}}', "--scenario", "home")
+    answers = {visit: answered(visit) for visit in visits}
+    assert {answer["experiment"] for answer in answers.values()} == {tried}
+    assert all(answered(visit)["variant"] == answer["variant"] for visit, answer in list(answers.items())[:5])
+    chosen = list(answers.items())[: VISITS // 2]
+    for visit, answer in chosen:
+        event = {"type": "view", "session_id": visit, "product_id": answer["items"][0]["id"]}
+        event["recommendation_id"] = answer["recommendation_id"]
+        assert shop.post(address(own, "events"), json=event, timeout=TIMEOUT_SECONDS).status_code == 202
+
+    def counted() -> list[tuple[str, int, int, int]]:
+        found = json.loads(told("report", tried, "--json"))["variants"]
+        return [(v["name"], v["users"], v["answers"], v["outcomes"]["viewed"]["users"]) for v in found]
+
+    def expected(variant: str) -> tuple[str, int, int, int]:
+        own_visits = [visit for visit, answer in answers.items() if answer["variant"] == variant]
+        again = len([visit for visit in own_visits if visit in visits[:5]])
+        viewed = len([visit for visit, answer in chosen if answer["variant"] == variant])
+        return variant, len(own_visits), len(own_visits) + again, viewed
+
+    wait_until(lambda: counted() == [expected("control"), expected("varied")], seconds=60)
+    over_http = shop.get(address(own, f"experiments/{tried}"), timeout=TIMEOUT_SECONDS).json()
+    assert [variant["users"] for variant in over_http["variants"]] == [expected("control")[1], expected("varied")[1]]
+    assert over_http["warnings"] == []
+    told("stop", tried)
+    assert {answered(visit)["experiment"] for visit in visits[:3]} == {""}
+    (listed,) = shop.get(address(own, "experiments"), timeout=TIMEOUT_SECONDS).json()["experiments"]
+    assert (listed["id"], listed["running"]) == (tried, False)
 
 
 def test_a_neo4j_killed_in_the_middle_loses_no_accepted_event(

@@ -143,7 +143,8 @@ def test_the_description_is_openapi_31_and_names_every_address(reading_app: Flas
     assert set(described["paths"]) == {
         "/api/v1/recommendations", "/api/v1/recommendations/like", "/api/v1/recommendations/batch",
         "/api/v1/products/{id}", "/api/v1/products/{id}/similar", "/api/v1/search",
-        "/api/v1/users/{user}/similar", "/api/v1/events", "/api/v1/reasons/doubts", "/api/v1/health",
+        "/api/v1/users/{user}/similar", "/api/v1/events", "/api/v1/experiments", "/api/v1/experiments/{id}",
+        "/api/v1/reasons/doubts", "/api/v1/health",
     }  # fmt: skip
     assert described["components"]["securitySchemes"]["api_key"]["name"] == "X-API-Key"
     assert described["paths"]["/api/v1/recommendations"]["get"]["security"] == [{"api_key": []}]

@@ -106,13 +106,15 @@ def test_there_is_a_method_for_every_address(client: Client) -> None:
     assert client.recommend(session="a visit", n=1, offset=1).next_offset == 2
     told = client.recommend(RAW_USER, n=1, explain="full").items[0]
     assert told.score == pytest.approx(sum(told.detail.sources.values()))
+    assert client.similar("shop:soup", user=RAW_USER, scenario="product").recommendation_id.startswith("r_")
+    assert client.experiments() == []
     assert client.doubt(told.reason, "not for me").id.endswith(told.id)
 
 
 def test_models_are_those_of_the_description(web: Flask) -> None:
     schemas = web.test_client().get("/api/openapi.json").json["components"]["schemas"]
     models = [each for each in vars(shopgraph_client).values() if hasattr(each, "model_fields")]
-    assert len(models) == 15
+    assert len(models) == 21
     for model in models:
         assert set(model.model_fields) == set(schemas[model.__name__]["properties"]), model
 
@@ -127,7 +129,7 @@ def test_many_users_are_asked_for_as_they_are_read(client: Client, monkeypatch: 
             yield user
 
     answers = client.recommend_many(users(), n=2)
-    assert next(answers).answer == client.recommend(RAW_USER, n=2)
+    assert next(answers).answer.items == client.recommend(RAW_USER, n=2).items
     assert read == [RAW_USER, ""]
     assert next(answers).error.code == "invalid"
     assert next(answers).answer.step == "popular"
@@ -154,6 +156,7 @@ def test_a_refusal_is_one_error_with_code_message_and_status(client: Client, add
         return caught.value.status, caught.value.code
 
     assert refused(lambda: client.product("shop:none")) == (404, "not_found")
+    assert refused(lambda: client.experiment("none")) == (404, "not_found")
     assert refused(client.recommend) == (422, "invalid")
     assert refused(lambda: client.like(["shop:none"])) == (422, "invalid")
     assert refused(lambda: Client(address).search("tea")) == (401, "unauthorized")

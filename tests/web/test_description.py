@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from shopgraph.experiments.lifecycle import begin
+from shopgraph.recommend.experiment import AB, Experiment, Variant
 from shopgraph.services.broker import Broker
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving
@@ -27,6 +30,9 @@ from shopgraph_web.keys import create_key
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 PLANTED = {"id": "shop:soup", "user": "household 17"}
+TRIED = Experiment(
+    "experiment-1", "varied", "home", AB, (Variant("control"), Variant("varied", 1.0, {"diversity": 0.5}))
+)
 PATH = [
     {"label": "Product", "id": "shop:soup"},
     {"type": "IN_CATEGORY", "forward": True},
@@ -37,7 +43,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_
 ADDRESSES = (
     "GET /recommendations", "POST /recommendations/like", "POST /recommendations/batch", "GET /products/{id}",
     "GET /products/{id}/similar", "GET /search", "GET /users/{user}/similar", "POST /events", "POST /reasons/doubts",
-    "GET /health",
+    "GET /experiments", "GET /experiments/{id}", "GET /health",
 )  # fmt: skip
 
 
@@ -46,6 +52,14 @@ def web(settings: Settings, serving: Serving, broker: Broker, tmp_path_factory: 
     accounts: Path = tmp_path_factory.mktemp("accounts") / "people.db"
     update = {"broker_url": broker.url(), "accounts_url": f"sqlite:///{accounts}", "api_limit": ""}
     return create_app(settings.model_copy(update=update), serving=serving)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def experiment(serving: Serving) -> Iterator[None]:
+    """One that runs, so that there is something to read."""
+    begin(serving.graph, serving.recommender.places, TRIED, by="test")
+    yield
+    serving.graph.driver.execute_query("MATCH (e:Experiment) DELETE e", database_=serving.graph.database)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +75,8 @@ def key(web: Flask) -> str:
 
 def aim(case: schemathesis.Case) -> None:
     """Name what is there in place of what was made up, so that more than refusals is read."""
-    case.path_parameters.update({name: PLANTED[name] for name in case.path_parameters})
+    planted = {**PLANTED, "id": TRIED.id} if "experiments" in case.path else PLANTED
+    case.path_parameters.update({name: planted[name] for name in case.path_parameters})
     if isinstance(case.body, dict) and "like" in case.body:
         case.body.update(like=[PLANTED["id"]], unlike=[])
     if isinstance(case.body, dict) and "path" in case.body:

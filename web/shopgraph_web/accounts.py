@@ -28,6 +28,7 @@ PASSWORD_CHARACTERS_MIN = 12
 SCOPES = {
     "recommend": "reads: recommendations, similar products, search, products and users",
     "events": "tells what happens in the shop, and which reasons are wrong",
+    "experiments": "reads what experiments found",
 }
 """By name, what an API key may be let do."""
 

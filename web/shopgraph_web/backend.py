@@ -10,6 +10,7 @@ from typing import cast
 from flask import current_app
 
 from shopgraph.events.intake import Intake
+from shopgraph.events.shown import ShownLog
 from shopgraph.jobs import Jobs
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving, broker_url, build_intake, build_serving
@@ -34,6 +35,7 @@ class Backend:
         self._given_jobs = jobs
         self._serving: Serving | None = None
         self._intake: Intake | None = None
+        self._shown: ShownLog | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
@@ -68,6 +70,13 @@ class Backend:
             if self._intake is None:
                 self._intake = build_intake(self.settings)
             return self._intake
+
+    def shown(self) -> ShownLog:
+        """What keeps what this process shows; it asks for no broker that answers."""
+        with self._lock:
+            if self._shown is None:
+                self._shown = ShownLog(lambda: broker_url(self.settings))
+            return self._shown
 
     def forget(self) -> None:
         """Close what is open: a restarted Neo4j may listen elsewhere."""

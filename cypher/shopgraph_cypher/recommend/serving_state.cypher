@@ -1,10 +1,11 @@
 // name: serving_state
 // mode: read
 // params: user, session, scenario, as_of, meaning
-// returns: release, slots, versions, known_until, known, active, interest, hidden, rules
+// returns: release, slots, versions, known_until, known, active, interest, hidden, rules, experiments
 // What a recommendation stands on: the release with its slots and versions by family, the newest events that derived
 // values and vectors carry, whether the user is known and has done anything before then, the products that the user or
-// the session shows interest in, strongest first, those that either has hidden, and the rules in force at a place.
+// the session shows interest in, strongest first, those that either has hidden, the rules in force and the experiment that
+// runs at a place.
 // `meaning` says, by relation type, what an event weighs and for how many seconds it steers.
 CYPHER 25
 OPTIONAL MATCH (r:Release {active: true})
@@ -43,4 +44,5 @@ RETURN r.id AS release,
        COLLECT { MATCH (rule:Rule)
                  WHERE rule.ended_at IS NULL AND rule.starts <= datetime() AND (rule.ends IS NULL OR rule.ends > datetime())
                    AND rule.scenario IN ['', $scenario]
-                 RETURN rule {.id, .kind, .label, .target, .amount} ORDER BY rule.id } AS rules
+                 RETURN rule {.id, .kind, .label, .target, .amount} ORDER BY rule.id } AS rules,
+       COLLECT { MATCH (e:Experiment {running: $scenario}) RETURN e {.id, .name, .scenario, .kind, .variants} } AS experiments

@@ -9,6 +9,7 @@ from shopgraph.cli import (
     encode,
     evaluate,
     events,
+    experiments,
     export,
     findings,
     ingest,
@@ -38,6 +39,8 @@ def register(app: typer.Typer) -> None:
     app.command()(worker.queues)
     app.add_typer(events.app, name="events")
     app.add_typer(rules.app, name="rules")
+    app.add_typer(experiments.app, name="experiments")
+    app.command()(experiments.scenarios)
     app.command()(recommend.recommend)
     app.command()(recommend.similar)
     app.command()(recommend.search)

@@ -78,15 +78,18 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say how many events wait, for how long, how many could not be written, and how many processes write them."""
-    backlog = _stream().backlog()
+    stream = _stream()
+    backlog, lost = stream.backlog(), stream.shown.lost()
     if as_json:
-        print(json.dumps(asdict(backlog)))
+        print(json.dumps({**asdict(backlog), "shown_lost": lost}))
     else:
         waits = f", the oldest for {backlog.oldest_seconds:.0f} s" if backlog.waiting else ""
         print(
             f"{backlog.waiting:,} events wait{waits}; {backlog.refused:,} could not be written; "
             f"{backlog.consumers} processes write them"
         )
+        if lost:
+            print(f"what {lost:,} answers showed was not kept: the broker did not answer")
     if require and not backlog.consumers:
         raise ServiceError("nobody writes events to the graph: start 'shopgraph events consume'")
 

@@ -26,7 +26,7 @@ def recommend(
     n: Count = 20,
     novel: Annotated[bool, typer.Option("--novel", help="Leave out what the user has bought.")] = False,
     session: Annotated[str, typer.Option("--session", help="The visit, as its events name it.")] = "",
-    scenario: Annotated[str, typer.Option(help="The place it is for; rules of that place apply too.")] = "",
+    scenario: Annotated[str, typer.Option(help="The place it is for: its blends, ranker, rules and experiment.")] = "",
     category: Annotated[list[str] | None, typer.Option(help="Only of this category, a whole path; may repeat.")] = None,
     min_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or above.")] = None,
     max_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or below.")] = None,

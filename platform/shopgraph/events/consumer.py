@@ -8,8 +8,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from typing import Any
 
 from shopgraph.errors import QueryError, ServiceError
 from shopgraph.events.event import WaitingEvent
@@ -82,10 +84,24 @@ class Consumer:
         Raises:
             ServiceError: a server does not answer; the entries stay.
         """
-        entries = self._stream.read(self._name, wait_seconds)
+        shown = self._write_shown()
+        entries = self._stream.read(self._name, 0 if shown else wait_seconds)
         if entries:
             self._settle(entries)
         self._forget()
+        return len(entries)
+
+    def _write_shown(self) -> int:
+        """Write the next answers that were shown; how many there were."""
+        entries = self._stream.shown.read(self._name)
+        rows: list[list[Any]] = [[*astuple(entry.shown), entry.arrived_ms] for entry in entries]
+        try:
+            if rows:
+                self._graph.write("recommendations_written", rows=rows)
+        except QueryError as error:  # events must not wait for what only tells what led to them
+            logger.warning("%d answers that were shown can't be written: %s", len(rows), error)
+            self._stream.shown.append([], lost=len(rows))
+        self._stream.shown.settle(entries)
         return len(entries)
 
     def _settle(self, entries: Sequence[Entry]) -> None:
@@ -135,11 +151,13 @@ class Consumer:
         return entry.arrived_ms if self._now is None else round(self._now().timestamp() * 1000)
 
     def _forget(self) -> None:
-        """Remove sessions of long ago, now and then."""
+        """Remove sessions, and what was shown, of long ago, now and then."""
         if time.monotonic() - self._forgotten_at < FORGET_EVERY_SECONDS:
             return
         before = utc_now() - FORGET_AFTER
         while self._graph.write("sessions_forgotten", before=before, limit=FORGET_AT_ONCE)[0]["sessions"]:
+            pass
+        while self._graph.write("recommendations_forgotten", before=before, limit=FORGET_AT_ONCE)[0]["recommendations"]:
             pass
         self._forgotten_at = time.monotonic()
 

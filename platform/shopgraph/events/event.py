@@ -45,6 +45,7 @@ class Event(BaseModel):
     order_id: Id | None = Field(None, description="of a purchase: its basket")
     rating: float | None = Field(None, ge=1, le=5, description="of a rating: 1 (worst) to 5 (best)")
     text: Annotated[str, StringConstraints(max_length=20_000)] = Field("", description="of a rating: the review")
+    recommendation_id: Id | None = Field(None, description="of the answer that it came of, as the answer named itself")
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,11 @@ def _at_ms(at: datetime | None, now: datetime) -> int | None:
 
 
 def _properties(event: Event, source: str, start: str, at_ms: int | None, line_id: str) -> dict[str, Any]:
+    came_of = {} if event.recommendation_id is None else {"recommendation_id": event.recommendation_id}
     if event.type == "rating":
-        return {"rating": event.rating, "text": event.text}
+        return {"rating": event.rating, "text": event.text, **came_of}
     if event.type != "purchase":
-        return {}
+        return came_of
     # lines without an order that one user buys at one moment are one basket, as in behavior.csv
     order = event.order_id or (line_id.partition(":")[2] if at_ms is None else f"{start}@{at_ms}")
     return {
@@ -161,6 +163,7 @@ def _properties(event: Event, source: str, start: str, at_ms: int | None, line_i
         "amount": event.amount,
         "discount": event.discount,
         "order_id": f"{source}:{order}",
+        **came_of,
     }
 
 

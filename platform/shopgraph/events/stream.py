@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
-from shopgraph.errors import ConfigurationError, ServiceError
+from shopgraph.errors import ConfigurationError
 from shopgraph.events.event import WaitingEvent
+from shopgraph.events.shown import ShownStream
+from shopgraph.events.stream_group import AT_ONCE, StreamGroup, open_client, reaching
 
 STREAM, REFUSED, GROUP = "shopgraph:events", "shopgraph:events:refused", "graph"
-AT_ONCE = 1_000
-"""Entries in one round trip; all of a trip share one flush to disk."""
-SOCKET_TIMEOUT_SECONDS = 10.0
-IDLE_MS = 30_000
-"""After so long an entry that another consumer took is taken over: it was killed."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +58,9 @@ class EventStream:
     """
 
     def __init__(self, url: str) -> None:
-        self._client = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=SOCKET_TIMEOUT_SECONDS,
-            socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
-        )
+        self._client = open_client(url)
+        self._group = StreamGroup(self._client, STREAM, GROUP)
+        self.shown = ShownStream(self._client)
 
     def close(self) -> None:
         self._client.close()
@@ -79,7 +71,7 @@ class EventStream:
         Raises:
             ServiceError: the broker does not answer; some of the events may be in the stream.
         """
-        with _reaching():
+        with reaching():
             for start in range(0, len(events), AT_ONCE):
                 with self._client.pipeline(transaction=False) as pipeline:
                     for event in events[start : start + AT_ONCE]:
@@ -92,7 +84,7 @@ class EventStream:
         Raises:
             ConfigurationError: it does not write every event to disk at once.
         """
-        with _reaching():
+        with reaching():
             try:
                 found = {**self._client.config_get("appendonly"), **self._client.config_get("appendfsync")}
             except ResponseError:  # a hosted broker may refuse CONFIG: its operator knows
@@ -110,35 +102,18 @@ class EventStream:
         Raises:
             ServiceError: the broker does not answer.
         """
-        with _reaching():
-            self._open_group()
-            own: Any = self._client.xreadgroup(GROUP, consumer, {STREAM: "0"}, AT_ONCE)
-            found = own[0][1] if own else []
-            if not found:
-                found = self._client.xautoclaim(STREAM, GROUP, consumer, IDLE_MS, count=AT_ONCE)[1]
-            if not found:
-                new: Any = self._client.xreadgroup(
-                    GROUP, consumer, {STREAM: ">"}, AT_ONCE, block=max(1, round(1000 * wait_seconds))
-                )
-                found = new[0][1] if new else []
-            gone = [place for place, fields in found if not fields]
-            if gone:  # deleted by hand while somebody had them: nothing is left to write
-                self._client.xack(STREAM, GROUP, *gone)
-        return [Entry(place, WaitingEvent.from_json(fields["event"])) for place, fields in found if fields]
+        with reaching():
+            found = self._group.read(consumer, wait_seconds)
+        return [Entry(place, WaitingEvent.from_json(fields["event"])) for place, fields in found]
 
     def settle(self, entries: Sequence[Entry]) -> None:
         """They are in the graph: forget them."""
-        if not entries:
-            return
-        ids = [entry.id for entry in entries]
-        with _reaching(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.xack(STREAM, GROUP, *ids)
-            pipeline.xdel(STREAM, *ids)
-            pipeline.execute()
+        with reaching():
+            self._group.settle([entry.id for entry in entries])
 
     def refuse(self, entries: Sequence[Entry], reason: str) -> None:
         """Keep them apart with the reason, until they are tried again."""
-        with _reaching():
+        with reaching():
             for entry in entries:
                 with self._client.pipeline(transaction=True) as pipeline:
                     pipeline.xadd(REFUSED, {"event": entry.event.to_json(), "reason": reason})
@@ -151,25 +126,24 @@ class EventStream:
         Raises:
             ServiceError: the broker does not answer.
         """
-        with _reaching():
+        with reaching():
             first: Any = self._client.xrange(STREAM, count=1)
             waiting, refused = int(self._client.xlen(STREAM)), int(self._client.xlen(REFUSED))
-            self._open_group()
-            consumers: Any = self._client.xinfo_consumers(STREAM, GROUP)
+            consumers = self._group.active()
         since_ms = int(first[0][0].partition("-")[0]) if first else None
         oldest = max(0.0, time.time() - since_ms / 1000) if since_ms is not None else 0.0
-        return Backlog(waiting, oldest, refused, sum(consumer["idle"] < IDLE_MS for consumer in consumers))
+        return Backlog(waiting, oldest, refused, consumers)
 
     def refused(self, count: int = 100) -> list[RefusedEvent]:
         """The latest refused, latest first."""
-        with _reaching():
+        with reaching():
             found: Any = self._client.xrevrange(REFUSED, count=count)
         return [RefusedEvent(place, told["reason"], WaitingEvent.from_json(told["event"])) for place, told in found]
 
     def retry(self) -> int:
         """Put every refused event back into the stream; how many they were."""
         done = 0
-        with _reaching():
+        with reaching():
             while True:
                 found: Any = self._client.xrange(REFUSED, count=AT_ONCE)
                 if not found:
@@ -180,18 +154,3 @@ class EventStream:
                         pipeline.xdel(REFUSED, place)
                     pipeline.execute()
                 done += len(found)
-
-    def _open_group(self) -> None:
-        try:
-            self._client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
-
-
-@contextmanager
-def _reaching() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise ServiceError(f"the broker that events wait in does not answer: {error}") from None

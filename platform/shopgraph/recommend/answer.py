@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,6 +52,14 @@ class Recommendations:
     """What whoever runs the shop should know of this answer, such as rules that leave nothing."""
     next_offset: int | None = None
     """Where a next page of as many begins; None after the last."""
+    recommendation_id: str = field(default_factory=lambda: f"r_{secrets.token_hex(12)}")
+    """Names this answer: an event that carries it tells what the answer led to."""
+    scenario: str = ""
+    experiment: str = ""
+    variant: str = ""
+    """The experiment that had a part in it, and the variant; "" where none had, or where two are interleaved."""
+    teams: list[int] = field(default_factory=list)
+    """By item, which of two interleaved lists picked it; see `team_draft`. Empty where nothing is interleaved."""
 
 
 def explained_items(

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.candidate import Sources
 from shopgraph.recommend.filters import ANYTHING, WITHIN, Filters, allowed, filled
 from shopgraph.recommend.fusion import Fused
+from shopgraph.recommend.interleaving import NO_TEAM
+from shopgraph.recommend.page import Page
+from shopgraph.recommend.place import Place
 from shopgraph.recommend.rerank import diversified
 from shopgraph.recommend.rules import PIN, nothing_left, ruled
 from shopgraph.recommend.standing import Standing
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is shown up to the end of a page, and one more."""
+
+    place: Place
+    kept: list[Fused] = field(default_factory=list)
+    note: str = ""
+    """What is to be said of it."""
+    teams: Mapping[str, int] = field(default_factory=dict)
+    """See `team_draft`."""
+
+    def tried(self, items: Sequence[str]) -> dict[str, Any]:
+        """What an answer says of the place and of the experiment there."""
+        place = self.place
+        teams = [self.teams.get(item, NO_TEAM) for item in items] if place.interleaves else []
+        return {
+            "scenario": place.scenario, "experiment": place.experiment, "variant": place.variant, "teams": teams
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,3 +80,26 @@ class Governance:
             return pool[:n]
         found = self.graph.wide("product_vectors", release=standing.release, items=[item.id for item in pool])
         return diversified(pool, dict(zip(found["ids"], found["vectors"], strict=True)), n, diversity)
+
+    def chosen(
+        self,
+        pools: Sequence[list[Fused]],
+        place: Place,
+        page: Page,
+        standing: Standing,
+        barred: Collection[str],
+        filters: Filters,
+        diversity: float = 0.0,
+    ) -> Chosen:
+        """What is shown of what each way of a place offers.
+
+        Two lists are merged before rules: what a rule says of a list, such as a cap, holds for what is shown.
+        """
+        unlike = [max(diversity, way.diversity) for way in place.ways]
+        if place.interleaves:
+            sides = zip(pools, unlike, strict=True)
+            pools = [self.unlike(pool, page.pool, apart, standing) for pool, apart in sides]
+            unlike = [0.0]
+        merged, teams = place.merged(pools)
+        pool, note = self.ruled(merged, standing, barred, filters)
+        return Chosen(place, self.unlike(pool, page.wanted, unlike[0], standing), note, teams)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,17 +14,19 @@ from shopgraph.recommend.answer import Detail, Recommendations, explained_items
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import ANYTHING, Filters
 from shopgraph.recommend.fusion import Blend, Fused
-from shopgraph.recommend.governance import Governance
+from shopgraph.recommend.governance import Chosen, Governance
 from shopgraph.recommend.liking import Liking
 from shopgraph.recommend.page import Page
+from shopgraph.recommend.place import Place, Places
 from shopgraph.recommend.query import QueryVectors, any_word
+from shopgraph.recommend.question import Question
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.rerank import rerank
 from shopgraph.recommend.retrieval import RecommendConfig, Retrieval
+from shopgraph.recommend.scenario import IN_SESSION, Scenario
 from shopgraph.recommend.standing import Standing, read_standing, without
 from shopgraph.schema import RANKER
 
-IN_SESSION = "session_neighbours"
 BY_VECTOR = "text_search"
 OF_A_QUERY = {"query", "vector"}
 """Parameters of sources that answer a query, not a user."""
@@ -39,21 +41,6 @@ DEEPER = 5
 """Times as much is asked of sources where filters may refuse what they offer."""
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question about products."""
-
-    step: str
-    """What the answer rests on, see `Recommendations`."""
-    blend: Blend
-    subject: Mapping[str, Any]
-    """What only its sources are asked with."""
-    without: Sequence[str] = ()
-    """Products that are no answer to it."""
-    via: str | None = None
-    """The product that speaks for every answer; by default each source names one."""
-
-
 class Recommender:
     """Recommends from what is in the graph.
 
@@ -64,7 +51,7 @@ class Recommender:
         learned: ranks where a release names a ranker; rank fusion answers without one.
 
     Raises:
-        ConfigurationError: the fusion names a source that has no query file.
+        ConfigurationError: the fusion, or a scenario's, names a source that has no query file.
     """
 
     def __init__(
@@ -82,6 +69,7 @@ class Recommender:
         self._learned = learned
         self._retrieval = Retrieval(graph, self._config)
         self._sources = self._retrieval.sources
+        self.places = Places(Scenario(self._config.fusion), self._config.scenarios, self._sources)
         self._governance = Governance(graph, self._sources)
 
     def recommend(
@@ -112,8 +100,10 @@ class Recommender:
             session_id: pseudonym of the visit, see `session_pseudonym`; enough where nobody has signed in.
             filters: what the answer may hold; where too little of what was chosen passes, what is popular within them
                 fills it up.
-            scenario: the place that the answer is for; rules of that place apply beside those of all places.
-            diversity: how much it counts that products are unlike each other, 0 to 1; see `diversified`.
+            scenario: the place that the answer is for: its blends and its ranker make it, or those of a variant of
+                the experiment that runs there; rules of that place apply beside those of all places.
+            diversity: how much it counts that products are unlike each other, 0 to 1, where it is more than the place
+                has; see `diversified`.
             offset: the place of the first product, from 0; pages of as many products do not overlap.
             in_full: say of each product what its place rests on, and let that choose the path of its reason.
 
@@ -126,47 +116,66 @@ class Recommender:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         moment = as_of or self._clock.now()
         standing = read_standing(self._graph, moment, user_id, session_id, scenario)
+        place = self.places.at(scenario, standing.experiment, user_id or session_id, moment)
         session = list(dict.fromkeys([*session, *standing.interest]))
         left_out = [*without(self._graph, standing, user_id, moment, exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
         context = self._retrieval.context(standing, moment, DEEPER * n if filters.narrow else n, **asked)
         barred = {*left_out, *session}
-        step, kept, note = "popular", list[Fused](), ""
-        for name, blend in self._steps(standing, exclude_owned, session):
-            if as_of is not None:
-                standing.require_honest(as_of, blend)
-            ranked = self._learned_products(context, standing, filters) if name == "personal" else []
-            if ranked:
-                fused = self._joined(ranked, blend, context, standing)
-            else:
-                fused = self._retrieval.fused(blend, context, standing)
-            fused = self._governance.filtered(fused, filters, context, standing)
-            pool, said = self._governance.ruled(rerank(fused, page.pool, barred), standing, barred, filters)
-            note = note or said
-            step, kept = name, self._governance.unlike(pool, page.wanted, diversity, standing)
-            if kept:
+        chosen, note = Chosen(place), ""
+        for step, setting in self._steps(standing, exclude_owned, session):
+            pools = []
+            for way in place.ways:
+                blend = way.blend(setting, in_session=bool(session))
+                if as_of is not None:
+                    standing.require_honest(as_of, blend)
+                ranked = self._learned_products(context, standing, filters, way) if step == "personal" else []
+                if ranked:
+                    fused = self._joined(ranked, blend, context, standing)
+                else:
+                    fused = self._retrieval.fused(blend, context, standing)
+                pools.append(rerank(self._governance.filtered(fused, filters, context, standing), page.pool, barred))
+            chosen = self._governance.chosen(pools, place, page, standing, barred, filters, diversity)
+            note = note or chosen.note
+            if chosen.kept:
                 break
-        details = self._details(page.cut(kept), standing, context) if in_full else {}
-        return self._answer(kept, page, standing, moment, step, user_id, note, details)
+        details = self._details(page.cut(chosen.kept), standing, context) if in_full else {}
+        return self._answer(replace(chosen, note=note), page, standing, moment, step, user_id, details)
 
     def similar(
-        self, product_id: str, n: int = 20, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
+        self,
+        product_id: str,
+        n: int = 20,
+        scenario: str = "",
+        *,
+        offset: int = 0,
+        filters: Filters = ANYTHING,
+        who: str = "",
     ) -> Recommendations:
         """The `n` products most like one product, by baskets and by both embeddings.
 
         Args:
             offset, filters, scenario: see `recommend`; nothing fills up what is filtered out.
+            who: pseudonym of the user or visit that sees it, for experiments.
 
         Raises:
             InputError: `n` or `offset` out of range.
         """
-        question = Question("similar", self._config.fusion.similar, {"product": product_id}, [product_id], product_id)
+        question = Question("similar", "similar", {"product": product_id}, [product_id], product_id)
         moment = self._clock.now()
         standing = read_standing(self._graph, moment, scenario=scenario)
-        return self._about_products(question, Page(n, offset), standing, moment, filters)
+        place = self.places.at(scenario, standing.experiment, who, moment)
+        return self._about_products(question, Page(n, offset), place, standing, moment, filters)
 
     def like_these(
-        self, liking: Liking, n: int = 20, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
+        self,
+        liking: Liking,
+        n: int = 20,
+        scenario: str = "",
+        *,
+        offset: int = 0,
+        filters: Filters = ANYTHING,
+        who: str = "",
     ) -> Recommendations:
         """The `n` products most like some and least like others, by baskets and by both embeddings.
 
@@ -174,7 +183,7 @@ class Recommender:
         "Relevance feedback in information retrieval", 1971).
 
         Args:
-            offset, filters, scenario: see `similar`.
+            offset, filters, scenario, who: see `similar`.
 
         Raises:
             InputError: `n` or `offset` out of range; `UnknownProductsError` where a product is not in the graph.
@@ -182,30 +191,37 @@ class Recommender:
         page = Page(n, offset)
         liking.require_known(self._graph)
         subject = {"like": list(liking.like), "unlike": list(liking.unlike)}
-        question = Question("like", self._config.fusion.like, subject, liking.products)
+        question = Question("like", "like", subject, liking.products)
         moment = self._clock.now()
         standing = read_standing(self._graph, moment, scenario=scenario)
-        return self._about_products(question, page, standing, moment, filters)
+        place = self.places.at(scenario, standing.experiment, who, moment)
+        return self._about_products(question, page, place, standing, moment, filters)
 
     def search(
-        self, query: str, n: int = 20, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
+        self,
+        query: str,
+        n: int = 20,
+        scenario: str = "",
+        *,
+        offset: int = 0,
+        filters: Filters = ANYTHING,
+        who: str = "",
     ) -> Recommendations:
         """The `n` products that best answer a query, by their words and by the text embedding.
 
         Args:
-            offset, filters, scenario: see `similar`.
+            offset, filters, scenario, who: see `similar`.
 
         Raises:
             InputError: `n` or `offset` out of range, or the serving version's query encoder is damaged.
         """
-        page, blend, moment = Page(n, offset), self._config.fusion.search, self._clock.now()
+        page, moment = Page(n, offset), self._clock.now()
         standing = read_standing(self._graph, moment, scenario=scenario)
         vector = self._vectors(standing.versions.get("text"), query)
-        step = "search"
-        if vector is None:
-            blend, step = blend.with_source(BY_VECTOR, 0.0), "words"
-        question = Question(step, blend, {"query": any_word(query), "vector": vector})
-        return self._about_products(question, page, standing, moment, filters)
+        step, silent = ("words", [BY_VECTOR]) if vector is None else ("search", [])
+        question = Question(step, "search", {"query": any_word(query), "vector": vector}, silent=silent)
+        place = self.places.at(scenario, standing.experiment, who, moment)
+        return self._about_products(question, page, place, standing, moment, filters)
 
     @property
     def sources(self) -> list[str]:
@@ -251,7 +267,7 @@ class Recommender:
         return read_standing(self._graph, self._clock.now()).newest
 
     def _about_products(
-        self, question: Question, page: Page, standing: Standing, moment: datetime, filters: Filters
+        self, question: Question, page: Page, place: Place, standing: Standing, moment: datetime, filters: Filters
     ) -> Recommendations:
         """What answers a question about products, whoever asks."""
         without = [*question.without, *filters.exclude]
@@ -259,25 +275,31 @@ class Recommender:
         context = self._retrieval.context(
             standing, moment, depth, **question.subject, without=without, **filters.bounds
         )
-        fused = self._governance.passing(self._retrieval.fused(question.blend, context, standing), filters)
-        pool, note = self._governance.ruled(rerank(fused, page.pool, without), standing, without, filters)
+        pools = []
+        for way in place.ways:
+            blend = way.blend(question.setting, question.silent)
+            fused = self._governance.passing(self._retrieval.fused(blend, context, standing), filters)
+            pools.append(rerank(fused, page.pool, without))
+        chosen = self._governance.chosen(pools, place, page, standing, without, filters)
         if question.via is not None:
-            pool = [replace(item, via=question.via) for item in pool]
-        return self._answer(pool[: page.wanted], page, standing, moment, question.step, note=note)
+            chosen = replace(chosen, kept=[replace(item, via=question.via) for item in chosen.kept])
+        return self._answer(chosen, page, standing, moment, question.step)
 
     def _answer(
         self,
-        kept: Sequence[Fused],
+        chosen: Chosen,
         page: Page,
         standing: Standing,
         moment: datetime,
         step: str,
         user_id: str = "",
-        note: str = "",
         details: Mapping[str, Detail] = {},
     ) -> Recommendations:
-        items = explained_items(self._graph, page.cut(kept), user_id, moment, details)
-        return Recommendations(items, standing.release, standing.versions, moment, step, note, page.next_offset(kept))
+        items = explained_items(self._graph, page.cut(chosen.kept), user_id, moment, details)
+        next_offset, tried = page.next_offset(chosen.kept), chosen.tried([item.id for item in items])
+        return Recommendations(
+            items, standing.release, standing.versions, moment, step, chosen.note, next_offset, **tried
+        )
 
     def _details(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
         by_ranker = [item.id for item in kept if RANKER in item.shares]
@@ -286,24 +308,22 @@ class Recommender:
             features = self._learned.contributions(standing.versions, context, by_ranker)
         return {item.id: Detail(dict(item.shares), features.get(item.id, {})) for item in kept}
 
-    def _steps(self, standing: Standing, exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, Blend]]:
-        fusion = self._config.fusion
-        steps: list[tuple[str, Blend]] = []
+    def _steps(self, standing: Standing, exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, str]]:
+        """Each with the setting whose blend answers it."""
+        steps: list[tuple[str, str]] = []
         if standing.active:
-            personal = fusion.novel if exclude_owned else fusion.repeat
-            weight = fusion.session.weights.get(IN_SESSION, 0.0)
-            steps.append(("personal", personal.with_source(IN_SESSION, weight) if session else personal))
+            steps.append(("personal", "novel" if exclude_owned else "repeat"))
         if session:
-            steps.append(("session", fusion.session))
+            steps.append(("session", "session"))
         if standing.known:
-            steps.append(("segment", fusion.segment))
-        return [*steps, ("popular", fusion.popular)]
+            steps.append(("segment", "segment"))
+        return [*steps, ("popular", "popular")]
 
     def _learned_products(
-        self, context: Mapping[str, Any], standing: Standing, filters: Filters
+        self, context: Mapping[str, Any], standing: Standing, filters: Filters, way: Scenario
     ) -> list[RankedProduct]:
-        """By the ranker that the release names, where it knows the user."""
-        if self._learned is None:
+        """By the ranker that the release names, where the place has it and it knows the user."""
+        if self._learned is None or not way.ranker:
             return []
         return self._learned.products(standing.versions, context, filters)
 

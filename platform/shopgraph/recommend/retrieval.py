@@ -12,6 +12,7 @@ from shopgraph.graph.connection import Graph
 from shopgraph.recommend.candidate import Sources
 from shopgraph.recommend.filters import ANYTHING
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
+from shopgraph.recommend.scenario import Scenario
 from shopgraph.recommend.standing import Standing
 
 MOST_REACH = 10_000
@@ -29,18 +30,15 @@ class RecommendConfig:
     unlike_share: float = 0.5
     """What a product that is not liked counts against, where one that is liked counts 1."""
     fusion: FusionConfig = field(default_factory=FusionConfig)
+    scenarios: Mapping[str, Scenario] = field(default_factory=dict)
+    """By name, places that have blends and a ranker of their own; see `read_scenarios`."""
 
 
 class Retrieval:
-    """Asks the sources of a catalogue of queries.
-
-    Raises:
-        ConfigurationError: the fusion names a source that has no query file.
-    """
+    """Asks the sources of a catalogue of queries."""
 
     def __init__(self, graph: Graph, config: RecommendConfig) -> None:
         self.sources = Sources(graph)
-        self.sources.require(sorted(config.fusion.sources))
         self._config = config
         self._asked = ThreadPoolExecutor(thread_name_prefix="source")
 

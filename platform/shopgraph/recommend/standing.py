@@ -9,6 +9,7 @@ from datetime import datetime
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.candidate import UNDERIVED
+from shopgraph.recommend.experiment import Experiment
 from shopgraph.recommend.fusion import Blend
 from shopgraph.recommend.rules import Rule
 from shopgraph.schema import EVENTS
@@ -37,6 +38,8 @@ class Standing:
     interest: list[str]
     hidden: list[str]
     rules: list[Rule]
+    experiment: Experiment | None = None
+    """What runs at the place."""
 
     def require_honest(self, as_of: datetime, blend: Blend) -> None:
         """Refuse a moment at which a source of the blend would see the future.
@@ -68,6 +71,7 @@ def read_standing(
         interest=found["interest"],
         hidden=found["hidden"],
         rules=[Rule(**rule) for rule in found["rules"]],
+        experiment=next((Experiment.read(node) for node in found["experiments"]), None),
     )
 
 

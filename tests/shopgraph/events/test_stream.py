@@ -4,9 +4,9 @@ import pytest
 from redis import Redis
 
 from shopgraph.errors import ConfigurationError, ServiceError
-from shopgraph.events import stream as module
+from shopgraph.events import stream_group
 from shopgraph.events.event import WaitingEvent
-from shopgraph.events.stream import AT_ONCE, EventStream
+from shopgraph.events.stream import AT_ONCE, GROUP, STREAM, Entry, EventStream
 from shopgraph.services.broker import Broker
 from shopgraph.services.local_process import free_port
 
@@ -17,7 +17,7 @@ def events(count: int) -> list[WaitingEvent]:
     return [replace(EVENT, line_id=f"s:e{number}") for number in range(count)]
 
 
-def lines(entries: list[module.Entry]) -> list[str]:
+def lines(entries: list[Entry]) -> list[str]:
     return [entry.event.line_id for entry in entries]
 
 
@@ -47,7 +47,7 @@ def test_what_a_killed_consumer_took_is_taken_over(stream: EventStream, monkeypa
     stream.append(events(3))
     stream.read("killed", 0.01)
     assert stream.read("other", 0.01) == []
-    monkeypatch.setattr(module, "IDLE_MS", 0)
+    monkeypatch.setattr(stream_group, "IDLE_MS", 0)
     assert lines(stream.read("other", 0.01)) == ["s:e0", "s:e1", "s:e2"]
 
 
@@ -55,9 +55,9 @@ def test_what_was_deleted_by_hand_is_waited_for_no_more(stream: EventStream, bro
     stream.append(events(2))
     first = stream.read("one", 0.01)[0]
     with Redis.from_url(broker.url()) as client:
-        client.xdel(module.STREAM, first.id)
+        client.xdel(STREAM, first.id)
         assert lines(stream.read("one", 0.01)) == ["s:e1"]
-        assert client.xpending(module.STREAM, module.GROUP)["pending"] == 1
+        assert client.xpending(STREAM, GROUP)["pending"] == 1
 
 
 def test_who_asked_for_events_lately_is_counted(stream: EventStream, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_who_asked_for_events_lately_is_counted(stream: EventStream, monkeypatch
     stream.read("one", 0.01)
     stream.read("two", 0.01)
     assert stream.backlog().consumers == 2
-    monkeypatch.setattr(module, "IDLE_MS", 0)
+    monkeypatch.setattr(stream_group, "IDLE_MS", 0)
     assert stream.backlog().consumers == 0
 
 

@@ -27,6 +27,8 @@ from shopgraph.recommend.explanation import Reason
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.recommender import Recommender
+from shopgraph.recommend.retrieval import RecommendConfig
+from shopgraph.recommend.scenario import Scenario
 
 from .conftest import NOW
 
@@ -219,3 +221,13 @@ def test_fusing_keeps_the_sources_behind_the_ranker() -> None:
     assert found["b"].sources == ("ranker", "near")
     assert (found["b"].via, found["c"].sources) == ("v", ("near",))
     assert found["b"].score > found["a"].score > found["c"].score
+
+
+def test_a_place_may_have_no_ranker(shop: Any) -> None:
+    folder, config = shop.registry.folder, RecommendConfig(scenarios={"plain": Scenario(ranker=False)})
+    learned = LearnedFusion(shop.graph, folder)
+    recommends = Recommender(shop.graph, Clock(shop.graph, "data"), QueryVectors(folder), config, learned)
+    ranked, plain = (recommends.recommend("u_0", 5, scenario=place, in_full=True) for place in ("", "plain"))
+    assert all(set(item.detail.sources) == {"ranker"} for item in ranked.items)
+    assert not any("ranker" in item.detail.sources for item in plain.items)
+    assert plain.step == "personal"

@@ -8,6 +8,7 @@ from shopgraph_web.admin import (
     dashboard,
     doubts,
     events,
+    experiments,
     jobs,
     keys,
     neighbourhood,
@@ -22,5 +23,5 @@ from shopgraph_web.admin import (
 
 def register(app: Flask) -> None:
     catalogue = (dashboard, products, users, nodes, neighbourhood)
-    for module in (*catalogue, events, rules, doubts, jobs, releases, people, keys):
+    for module in (*catalogue, events, rules, experiments, doubts, jobs, releases, people, keys):
         app.register_blueprint(module.pages)

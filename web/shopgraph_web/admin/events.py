@@ -22,13 +22,13 @@ HOUR = timedelta(hours=1)
 @pages.get("/")
 def index() -> str:
     """The meaning of events is told even where the broker does not answer."""
-    backlog, refused, trouble = None, list[RefusedEvent](), ""
+    backlog, refused, lost, trouble = None, list[RefusedEvent](), 0, ""
     try:
         stream = backend().intake().stream
-        backlog, refused = stream.backlog(), stream.refused(SHOWN)
+        backlog, refused, lost = stream.backlog(), stream.refused(SHOWN), stream.shown.lost()
     except ServiceError as error:
         trouble = str(error)
-    return _page(backlog, refused, trouble)
+    return _page(backlog, refused, lost, trouble)
 
 
 @pages.post("/retry")
@@ -41,11 +41,12 @@ def retry() -> ResponseReturnValue:
     return redirect(url_for("events.index"))
 
 
-def _page(backlog: Backlog | None, refused: list[RefusedEvent], trouble: str) -> str:
+def _page(backlog: Backlog | None, refused: list[RefusedEvent], lost: int, trouble: str) -> str:
     return render_template(
         "admin/events.html",
         backlog=backlog,
         refused=refused,
+        lost=lost,
         trouble=trouble,
         types=EVENTS.values(),
         hour=HOUR,

@@ -51,7 +51,7 @@ def end(rule_id: str) -> ResponseReturnValue:
 def _page(error: str = "") -> str:
     return render_template(
         "admin/rules.html", rules=list_rules(serving().graph), meanings=MEANINGS, labels=LABELS, error=error,
-        sent=request.form,
+        places=serving().recommender.places.named, sent=request.form,
     )  # fmt: skip
 
 

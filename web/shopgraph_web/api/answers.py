@@ -75,6 +75,9 @@ class RecommendationList(BaseModel):
     )
     note: str = Field("", description="what the shop should know of this answer, such as rules that leave nothing")
     next_offset: int | None = Field(None, description="where the next page of as many begins; null after the last")
+    recommendation_id: str = Field(description="names this answer: send it with the events that come of it")
+    experiment: str = Field("", description="the experiment that had a part in it, if one had")
+    variant: str = Field("", description="which variant of it; empty where two are interleaved")
 
 
 class BatchAnswer(BaseModel):

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 from shopgraph_web.admin.sources import currencies
 from shopgraph_web.api.answers import Failure, ProductCard, RecommendationList
 from shopgraph_web.api.gate import api_addresses
-from shopgraph_web.api.questions import ProductsQuery
+from shopgraph_web.api.questions import ShownQuery
+from shopgraph_web.api.shown import audience, shown
 from shopgraph_web.backend import serving
 from shopgraph_web.formatting import retired
 
@@ -40,9 +41,12 @@ def product(path: ProductPath) -> dict[str, object]:
     summary="Products like one product",
     responses={"200": RecommendationList, "404": Failure},
 )
-def similar(path: ProductPath, query: ProductsQuery) -> dict[str, object]:
+def similar(path: ProductPath, query: ShownQuery) -> dict[str, object]:
     """The products nearest to one product, each with the reason."""
     if serving().graph.record("product_card", id=path.id) is None:
         abort(404, f"no product has the id {path.id!r}")
-    answer = serving().recommender.similar(path.id, query.n, query.scenario, offset=query.offset, filters=query.filters)
-    return RecommendationList.model_validate(answer).model_dump(mode="json")
+    seen_by = audience(serving(), query.user, query.session)
+    answer = serving().recommender.similar(
+        path.id, query.n, query.scenario, offset=query.offset, filters=query.filters, who=seen_by.who
+    )
+    return shown(answer, seen_by).model_dump(mode="json")

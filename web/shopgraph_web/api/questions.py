@@ -21,7 +21,12 @@ class ProductsQuery(BaseModel):
     category: list[str] = Field([], max_length=50, description="only of these categories, whole paths of any level")
     min_price: float | None = Field(None, ge=0, description="only at this price or above, in the source's currency")
     max_price: float | None = Field(None, ge=0, description="only at this price or below")
-    scenario: str = Field("", max_length=60, description="the place that it is for; its rules apply beside all others")
+    scenario: str = Field(
+        "",
+        max_length=60,
+        description="the place that it is for (home, product, basket, search, or one of the shop's own): its blends, "
+        "ranker and experiment make the answer, and its rules apply beside all others",
+    )
 
     @model_validator(mode="after")
     def _within_reach(self) -> ProductsQuery:
@@ -36,6 +41,13 @@ class ProductsQuery(BaseModel):
             InputError: the bounds of price leave nothing between them.
         """
         return Filters(self.exclude, self.category, self.min_price, self.max_price)
+
+
+class ShownQuery(ProductsQuery):
+    """A question about products, which says who sees the answer."""
+
+    user: str = Field("", max_length=200, description="who sees it, for experiments and for what events came of it")
+    session: str = Field("", max_length=200, description="the visit, where nobody has signed in")
 
 
 class PersonalQuery(ProductsQuery):

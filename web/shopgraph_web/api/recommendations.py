@@ -9,12 +9,14 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from werkzeug.exceptions import UnprocessableEntity
 
 from shopgraph.errors import InputError
+from shopgraph.events.shown import ShownLog
 from shopgraph.recommend.liking import MOST_LIKED, Liking, UnknownProductsError
 from shopgraph.wiring_serving import Serving
 from shopgraph_web.api.answers import BatchAnswer, BatchList, Fault, RecommendationList
 from shopgraph_web.api.gate import api_addresses
-from shopgraph_web.api.questions import Id, PersonalQuery, ProductsQuery
-from shopgraph_web.backend import serving
+from shopgraph_web.api.questions import Id, PersonalQuery, ShownQuery
+from shopgraph_web.api.shown import audience, shown
+from shopgraph_web.backend import backend, serving
 from shopgraph_web.failures import CODES, first_fault
 from shopgraph_web.rate_limit import count_further
 
@@ -37,7 +39,7 @@ class RecommendationQuery(PersonalQuery):
         return self
 
 
-class LikeBody(ProductsQuery):
+class LikeBody(ShownQuery):
     model_config = ConfigDict(extra="forbid")
 
     like: list[Id] = Field(min_length=1, max_length=MOST_LIKED, description="ids of products to be like")
@@ -60,19 +62,25 @@ def recommend(query: RecommendationQuery) -> dict[str, object]:
     was hidden, is left out. Where too little of what was chosen passes the filters, what is popular within them comes
     after it.
     """
-    return _recommended(serving(), query).model_dump(mode="json")
+    return _recommended(serving(), backend().shown(), query).model_dump(mode="json")
 
 
 @api.post("/recommendations/like", summary="More like these, less like those", responses={"200": RecommendationList})
 def like(body: LikeBody) -> dict[str, object]:
     """The products most like some and least like others, none of which is among them."""
+    seen_by = audience(serving(), body.user, body.session)
     try:
         answer = serving().recommender.like_these(
-            Liking(body.like, body.unlike), body.n, body.scenario, offset=body.offset, filters=body.filters
+            Liking(body.like, body.unlike),
+            body.n,
+            body.scenario,
+            offset=body.offset,
+            filters=body.filters,
+            who=seen_by.who,
         )
     except UnknownProductsError as error:
         raise UnprocessableEntity(str(error)) from None
-    return RecommendationList.model_validate(answer).model_dump(mode="json")
+    return shown(answer, seen_by).model_dump(mode="json")
 
 
 @api.post("/recommendations/batch", summary="What to show many users", responses={"200": BatchList})
@@ -85,14 +93,14 @@ def batch(body: BatchBody) -> dict[str, object]:
     body.filters  # noqa: B018  bounds that leave nothing are everybody's error
     options = body.model_dump(exclude={"users"})
     with ThreadPoolExecutor(BATCH_THREADS, thread_name_prefix="batch") as threads:
-        answers = list(threads.map(partial(_answered, serving(), options), body.users))
+        answers = list(threads.map(partial(_answered, serving(), backend().shown(), options), body.users))
     return BatchList(answers=answers).model_dump(mode="json")
 
 
-def _answered(found: Serving, options: dict[str, object], user: str) -> BatchAnswer:
+def _answered(found: Serving, log: ShownLog, options: dict[str, object], user: str) -> BatchAnswer:
     try:
         query = RecommendationQuery.model_validate({**options, "user": user})
-        return BatchAnswer(user=user, answer=_recommended(found, query), error=None)
+        return BatchAnswer(user=user, answer=_recommended(found, log, query), error=None)
     except ValidationError as error:
         fault = Fault(code=CODES[422], message=first_fault(error))
     except InputError as error:
@@ -100,16 +108,17 @@ def _answered(found: Serving, options: dict[str, object], user: str) -> BatchAns
     return BatchAnswer(user=user, answer=None, error=fault)
 
 
-def _recommended(found: Serving, query: RecommendationQuery) -> RecommendationList:
+def _recommended(found: Serving, log: ShownLog, query: RecommendationQuery) -> RecommendationList:
+    seen_by = audience(found, query.user, query.session)
     answer = found.recommender.recommend(
-        found.pseudonym(query.user) if query.user else "",
+        seen_by.user,
         n=query.n,
         exclude_owned=query.exclude_owned,
-        session_id=found.session(query.session) if query.session else "",
+        session_id=seen_by.session,
         filters=query.filters,
         scenario=query.scenario,
         diversity=query.diversity,
         offset=query.offset,
         in_full=query.explain == "full",
     )
-    return RecommendationList.model_validate(answer)
+    return shown(answer, seen_by, log)

@@ -6,13 +6,14 @@ from pydantic import Field
 
 from shopgraph_web.api.answers import RecommendationList
 from shopgraph_web.api.gate import api_addresses
-from shopgraph_web.api.questions import ProductsQuery
+from shopgraph_web.api.questions import ShownQuery
+from shopgraph_web.api.shown import audience, shown
 from shopgraph_web.backend import serving
 
 api = api_addresses("search")
 
 
-class SearchQuery(ProductsQuery):
+class SearchQuery(ShownQuery):
     q: str = Field(min_length=1, max_length=200, description="what was typed")
 
 
@@ -22,5 +23,8 @@ def search(query: SearchQuery) -> dict[str, object]:
 
     Before a text embedding serves, by words alone; `step` says so.
     """
-    answer = serving().recommender.search(query.q, query.n, query.scenario, offset=query.offset, filters=query.filters)
-    return RecommendationList.model_validate(answer).model_dump(mode="json")
+    seen_by = audience(serving(), query.user, query.session)
+    answer = serving().recommender.search(
+        query.q, query.n, query.scenario, offset=query.offset, filters=query.filters, who=seen_by.who
+    )
+    return shown(answer, seen_by).model_dump(mode="json")

@@ -1,0 +1,108 @@
+"""Where an answer is for: the scenario of that place, or what an experiment there makes of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shopgraph.errors import ConfigurationError
+from shopgraph.recommend.candidate import Sources
+from shopgraph.recommend.experiment import INTERLEAVING, Experiment, uniform
+from shopgraph.recommend.fusion import Fused
+from shopgraph.recommend.interleaving import team_draft
+from shopgraph.recommend.scenario import Scenario
+
+logger = logging.getLogger(__name__)
+
+MOST_KEPT = 100
+"""Experiments whose variants a process keeps made up."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """How one answer is made."""
+
+    ways: tuple[Scenario, ...]
+    """One, or two whose lists are interleaved."""
+    scenario: str = ""
+    experiment: str = ""
+    """The id of the experiment that chose the ways; "" where none did."""
+    variant: str = ""
+    """Of the experiment; "" where two are interleaved."""
+    seed: tuple[str, ...] = ()
+
+    @property
+    def interleaves(self) -> bool:
+        return len(self.ways) > 1
+
+    def merged(self, pools: Sequence[list[Fused]]) -> tuple[list[Fused], dict[str, int]]:
+        """One list of what each way offers, and the teams where two are interleaved.
+
+        The coins are the same for a user and a day, so that pages do not overlap.
+        """
+        if not self.interleaves:
+            return pools[0], {}
+        return team_draft(pools[0], pools[1], lambda number: uniform(*self.seed, str(number)) < 0.5)
+
+
+class Places:
+    """All places of a shop.
+
+    Args:
+        usual: of a place without a name of its own.
+        named: by name.
+
+    Raises:
+        ConfigurationError: a place names a source that has no query file.
+    """
+
+    def __init__(self, usual: Scenario, named: Mapping[str, Scenario], sources: Sources) -> None:
+        for scenario in (usual, *named.values()):
+            sources.require(sorted(scenario.fusion.sources))
+        self._usual = usual
+        self.named = named
+        self._sources = sources
+        self._made: dict[str, tuple[Scenario, ...]] = {}
+
+    def at(self, scenario: str, running: Experiment | None, who: str, moment: datetime) -> Place:
+        """How an answer is made there.
+
+        Args:
+            running: the experiment that runs there.
+            who: pseudonym of the user, or of the visit; without one nobody's variant could stay the same, and the
+                place is as it always is.
+        """
+        usual = Place((self.named.get(scenario, self._usual),), scenario)
+        ways = self._ways(running) if running is not None and who else ()
+        if running is None or not ways:
+            return usual
+        if running.kind == INTERLEAVING:
+            return Place(ways, scenario, running.id, seed=(running.id, who, f"{moment.astimezone(UTC):%Y-%m-%d}"))
+        variant = running.assigned(who)
+        return Place((ways[running.variants.index(variant)],), scenario, running.id, variant.name)
+
+    def made(self, experiment: Experiment) -> tuple[Scenario, ...]:
+        """What each variant makes of the place.
+
+        Raises:
+            ConfigurationError: a variant changes what can't be changed, or names a source that has no query file.
+        """
+        usual = self.named.get(experiment.scenario, self._usual)
+        ways = tuple(usual.changed(variant.changes, variant.name) for variant in experiment.variants)
+        for way in ways:
+            self._sources.require(sorted(way.fusion.sources))
+        return ways
+
+    def _ways(self, experiment: Experiment) -> tuple[Scenario, ...]:
+        """Nothing where this process can't make them: one that was started with other settings than the experiment."""
+        if experiment.id not in self._made:
+            if len(self._made) == MOST_KEPT:
+                self._made.clear()
+            try:
+                self._made[experiment.id] = self.made(experiment)
+            except ConfigurationError as error:
+                logger.warning("experiment %s does not run here: %s", experiment.id, error)
+                self._made[experiment.id] = ()
+        return self._made[experiment.id]

@@ -1,0 +1,25 @@
+"""A question about products, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about products."""
+
+    step: str
+    """What the answer rests on, see `Recommendations`."""
+    setting: str
+    """Whose blend answers it, see `FusionConfig`."""
+    subject: Mapping[str, Any]
+    """What only its sources are asked with."""
+    without: Sequence[str] = ()
+    """Products that are no answer to it."""
+    via: str | None = None
+    """The product that speaks for every answer; by default each source names one."""
+    silent: Sequence[str] = ()
+    """Sources of the blend that are not asked."""
