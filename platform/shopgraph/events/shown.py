@@ -8,6 +8,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 
 from redis import Redis
@@ -24,6 +25,8 @@ MOST_QUEUED = 10_000
 """In a process, while the broker does not answer."""
 LINGER_SECONDS = 0.1
 """How long answers gather before they are sent: a broker that keeps events flushes its log to disk at each write."""
+IDLE_SECONDS = 0.5
+"""How late a thread that has nothing to send notices that its process ends."""
 PAUSE_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 
@@ -174,9 +177,9 @@ class ShownLog:
 
     def _gather(self, waiting: list[Shown]) -> None:
         """Add what comes within moments, so that many share one write."""
-        self._closing.wait(LINGER_SECONDS)
-        while len(waiting) < AT_ONCE:
-            try:
+        with suppress(queue.Empty):
+            if not waiting:
+                waiting.append(self._queue.get(timeout=IDLE_SECONDS))
+                self._closing.wait(LINGER_SECONDS)
+            while len(waiting) < AT_ONCE:
                 waiting.append(self._queue.get_nowait())
-            except queue.Empty:
-                return

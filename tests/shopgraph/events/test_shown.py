@@ -123,12 +123,16 @@ def test_what_does_not_fit_is_lost_and_counted(
     broker: Broker, stream: EventStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_QUEUED", 3)
-    monkeypatch.setattr(module, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(module, "LINGER_SECONDS", 1.0)
     log = ShownLog(broker.url)
-    for number in range(5):
+    for number in range(9):
         log.note(answer(number))
-    wait_until(lambda: stream.shown.lost() == 2)
-    assert [entry.shown.id for entry in stream.shown.read("one")] == ["r_0", "r_1", "r_2"]
+    wait_until(lambda: stream.shown.lost() > 0)
+    kept = [entry.shown.id for entry in stream.shown.read("one")]
+    assert kept[:3] == ["r_0", "r_1", "r_2"]
+    assert len(kept) in (3, 4), "the thread may have one in its hands"
+    assert len(kept) + stream.shown.lost() == 9
+    log.close()
 
 
 def test_what_is_left_is_sent_when_the_process_ends(broker: Broker, stream: EventStream) -> None:
