@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from shopgraph.graph.connection import Graph
@@ -51,12 +50,12 @@ class Retrieval:
         )
         return fuse(dict(zip(blend.sources, offered, strict=True)), blend)
 
-    def context(self, standing: Standing, moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
+    def context(self, standing: Standing, n: int, **subject: Any) -> dict[str, Any]:
         """What sources are asked with, see `PARAMETERS`, so that `n` items are left of what they offer."""
         limit = max(self._config.candidates, 2 * n)
         return {
             "release": standing.release,
-            "as_of": moment,
+            "as_of": standing.as_of,
             "limit": limit,
             "reach": min(MOST_REACH, 2 * limit + len(subject["without"])),
             "half_life_weeks": self._config.half_life_weeks,
