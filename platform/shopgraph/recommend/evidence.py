@@ -50,7 +50,7 @@ class Evidence:
     def __init__(self, graph: Graph, user_id: str, standing: Standing, kept: Sequence[Fused]) -> None:
         own = standing.own.bought_most(SPEAKING)
         via = list(dict.fromkeys(item.via for item in kept if item.via is not None))
-        items = [item.id for item in kept]
+        items = list(dict.fromkeys(item.id for item in kept))
         found = graph.wide("reasons", user=user_id, as_of=standing.as_of, items=items, own=own, via=via)
         self._shown = {fact["id"]: fact for fact in found["facts"]}
         self._titles = {near["id"]: near["title"] for near in found["near"]}

@@ -16,15 +16,15 @@ from shopgraph.recommend.explanation import chosen_path
 from shopgraph.recommend.fusion import Fused
 from shopgraph.recommend.ranked_lists import BETWEEN, KINDS, LIKE_PRODUCT, line
 from shopgraph.recommend.recommender import Recommender
-from shopgraph.recommend.standing import Standing
+from shopgraph.recommend.standing import Standing, read_standing
 from shopgraph.schema import SLOTS
 from shopgraph.tracking import Progress, new_run_id, silent
 
 LEASE = "ranking"
 ACTIVE_WEEKS = 26
 """Who neither bought nor viewed anything for longer is ranked for when they come."""
-MOST_PRODUCTS = 20_000
-BATCH = 100
+MOST_PRODUCTS = 5_000
+BATCH = 25
 THREADS = 2
 """Half of the time of an answer is waiting for the graph."""
 
@@ -74,6 +74,11 @@ def rank_ahead(
     return RankedAhead(serving["release"], as_of, len(users), len(products))
 
 
+def forget_lists(graph: Graph) -> None:
+    """Use none from now on: everybody is answered live until lists are made again."""
+    graph.write("ranked_forgotten")
+
+
 class _Lister:
     """Makes the text of lists; the first line says of which run, and of a user after how many events."""
 
@@ -89,30 +94,32 @@ class _Lister:
         events: Mapping[str, int] = dict(zip(found["ids"], found["counts"], strict=True))
 
         def listed(user: str) -> dict[str, Any]:
-            head = f"{self.run}{BETWEEN}{events[user]}"
-            lists = {
-                f"{kind}_{self._slot}": self._text(head, user, *self._recommender.ahead(user, novel, self._as_of))
-                for novel, kind in KINDS.items()
-            }
-            return {"id": user, "lists": lists}
+            standing = read_standing(self._graph, self._as_of, user)
+            pools = {kind: self._recommender.ahead(user, standing, novel) for novel, kind in KINDS.items()}
+            return self._row(user, f"{self.run}{BETWEEN}{events[user]}", user, standing, pools)
 
         return list(asked.map(listed, events))
 
     def of_products(self, ids: Sequence[str], asked: ThreadPoolExecutor) -> list[dict[str, Any]]:
+        standing = read_standing(self._graph, self._as_of)
+
         def listed(product: str) -> dict[str, Any]:
-            text = self._text(self.run, "", *self._recommender.ahead_like(product, self._as_of))
-            return {"id": product, "lists": {f"{LIKE_PRODUCT}_{self._slot}": text}}
+            pools = {LIKE_PRODUCT: self._recommender.ahead_like(product, standing)}
+            return self._row(product, self.run, "", standing, pools)
 
         return list(asked.map(listed, ids))
 
-    def _text(self, head: str, user_id: str, standing: Standing, pool: Sequence[Fused]) -> str:
-        return "\n".join([head, *self._lines(user_id, standing, pool)])
+    def _row(
+        self, owner: str, head: str, user_id: str, standing: Standing, pools: Mapping[str, Sequence[Fused]]
+    ) -> dict[str, Any]:
+        """What is written of a user or product, the lists of all kinds explained by one read."""
+        evidence = Evidence(self._graph, user_id, standing, [item for pool in pools.values() for item in pool])
+        texts = {kind: "\n".join([head, *_lines(pool, evidence)]) for kind, pool in pools.items()}
+        return {"id": owner, "lists": {f"{kind}_{self._slot}": text for kind, text in texts.items()}}
 
-    def _lines(self, user_id: str, standing: Standing, pool: Sequence[Fused]) -> Iterator[str]:
-        if not pool:
-            return
-        evidence = Evidence(self._graph, user_id, standing, pool)
-        for item in pool:
-            facts = evidence.of(item)
-            if facts is not None:
-                yield line(item, facts, chosen_path(item, facts))
+
+def _lines(pool: Sequence[Fused], evidence: Evidence) -> Iterator[str]:
+    for item in pool:
+        facts = evidence.of(item)
+        if facts is not None:
+            yield line(item, facts, chosen_path(item, facts))

@@ -131,22 +131,20 @@ class Recommender:
         details = self._details(page.cut(kept), standing, context) if in_full else {}
         return self._answer(kept, page, standing, step, user_id, note, details)
 
-    def ahead(self, user_id: str, exclude_owned: bool, as_of: datetime) -> tuple[Standing, list[Fused]]:
+    def ahead(self, user_id: str, standing: Standing, exclude_owned: bool) -> list[Fused]:
         """What `recommend` chooses from for a user outside a visit, before rules; nothing for who has no history."""
-        standing = read_standing(self._graph, as_of, user_id)
         if not standing.active:
-            return standing, []
+            return []
         left_out, session = standing.without(exclude_owned), standing.interest
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned}
         context = self._retrieval.context(standing, USUAL, **asked)
         step, blend = self._steps(standing, exclude_owned, session)[0]
-        fused = self._fused(step, blend, context, standing, ANYTHING)
-        return standing, rerank(fused, MOST_ITEMS, {*left_out, *session})
+        return rerank(self._fused(step, blend, context, standing, ANYTHING), MOST_ITEMS, {*left_out, *session})
 
-    def ahead_like(self, product_id: str, as_of: datetime) -> tuple[Standing, list[Fused]]:
+    def ahead_like(self, product_id: str, standing: Standing) -> list[Fused]:
         """What `similar` chooses from, before rules."""
-        standing, question = read_standing(self._graph, as_of), self._like_product(product_id)
-        return standing, rerank(self._about(question, USUAL, standing, ANYTHING), MOST_ITEMS, question.without)
+        question = self._like_product(product_id)
+        return rerank(self._about(question, USUAL, standing, ANYTHING), MOST_ITEMS, question.without)
 
     def similar(
         self, product_id: str, n: int = USUAL, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING

@@ -19,7 +19,7 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.page import Page
 from shopgraph.recommend.query import QueryVectors
-from shopgraph.recommend.rank_ahead import rank_ahead
+from shopgraph.recommend.rank_ahead import forget_lists, rank_ahead
 from shopgraph.recommend.ranked_lists import RankedLists
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.rules import Rule, add_rule, end_rule
@@ -185,3 +185,5 @@ def test_the_command_tells_what_it_listed(shop: Any, settings: Settings) -> None
     assert (told["users"], told["products"]) == (6, 4)
     lists = RankedLists(shop.graph)
     assert lists.of_user("u_me", False, "", Filters(), Page(3)) is not None
+    forget_lists(shop.graph)
+    assert lists.of_user("u_me", False, "", Filters(), Page(3)) is None
