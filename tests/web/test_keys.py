@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from shopgraph.settings import Settings
 from shopgraph_web import create_app
-from shopgraph_web.accounts import ApiKey, db
+from shopgraph_web.accounts import SCOPES, ApiKey, db
 from shopgraph_web.keys import create_key, list_keys, revoke_key
 
 ASK = "/api/v1/products/shop:soup"
@@ -102,7 +102,7 @@ def test_a_key_made_before_there_were_scopes_may_do_everything(app: Flask, panel
     after = create_app(panel_settings, serving=app.extensions["shopgraph"].serving())
     assert [answer.status_code for answer in _ask(after, key)] == [200, 503]
     with after.app_context():
-        assert [each.scopes for each in list_keys()] == [["recommend", "events"]]
+        assert [each.scopes for each in list_keys()] == [list(SCOPES)]
 
 
 def test_the_page_sets_scopes_and_shows_them(app: Flask, admin: FlaskClient, send_form: Callable) -> None:
@@ -125,7 +125,7 @@ def test_the_command_makes_keys_of_scopes_and_lists_them(tmp_path: Path) -> None
     said("create", "web shop")
     key = said("create", "till", "--scope", "events").strip()
     listed = {row["title"]: row for row in json.loads(said("list", "--json"))}
-    assert listed["web shop"]["scopes"] == ["recommend", "events"]
+    assert listed["web shop"]["scopes"] == list(SCOPES)
     assert listed["till"]["scopes"] == ["events"]
     assert key.startswith(listed["till"]["prefix"])
     assert "recommend, events" in said("list")

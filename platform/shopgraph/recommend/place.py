@@ -61,10 +61,16 @@ class Places:
     def __init__(self, usual: Scenario, named: Mapping[str, Scenario], sources: Sources) -> None:
         for scenario in (usual, *named.values()):
             sources.require(sorted(scenario.fusion.sources))
-        self._usual = usual
+        self.usual = usual
         self.named = named
         self._sources = sources
         self._made: dict[str, tuple[Scenario, ...]] = {}
+
+    def as_usual(self, scenario: str, *settings: str) -> bool:
+        """Whether a place answers some settings of `FusionConfig` as every place does."""
+        here, usual = self.named.get(scenario, self.usual), self.usual
+        alike = all(here.blend(setting) == usual.blend(setting) for setting in settings)
+        return alike and (here.ranker, here.diversity) == (usual.ranker, usual.diversity)
 
     def at(self, scenario: str, running: Experiment | None, who: str, moment: datetime) -> Place:
         """How an answer is made there.
@@ -74,7 +80,7 @@ class Places:
             who: pseudonym of the user, or of the visit; without one nobody's variant could stay the same, and the
                 place is as it always is.
         """
-        usual = Place((self.named.get(scenario, self._usual),), scenario)
+        usual = Place((self.named.get(scenario, self.usual),), scenario)
         ways = self._ways(running) if running is not None and who else ()
         if running is None or not ways:
             return usual
@@ -89,7 +95,7 @@ class Places:
         Raises:
             ConfigurationError: a variant changes what can't be changed, or names a source that has no query file.
         """
-        usual = self.named.get(experiment.scenario, self._usual)
+        usual = self.named.get(experiment.scenario, self.usual)
         ways = tuple(usual.changed(variant.changes, variant.name) for variant in experiment.variants)
         for way in ways:
             self._sources.require(sorted(way.fusion.sources))

@@ -1,10 +1,20 @@
-"""A question about products, whoever asks."""
+"""Questions that are about products or words rather than a user."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+OF_A_QUERY = {"query", "vector"}
+"""Parameters of sources that answer a query, not a user."""
+TOLD = {
+    "session": "products bought last",
+    "like": "products bought last",
+    "product": "the product bought last",
+    "user": "history",
+}
+"""By parameter, in words, what `offered` tells a source of a user."""
 
 
 @dataclass(frozen=True)

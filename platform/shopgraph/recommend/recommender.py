@@ -5,38 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
-from shopgraph.ranking.served import RankedProduct
-from shopgraph.recommend.answer import Detail, Recommendations, explained_items
+from shopgraph.recommend.answer import Detail, Item, Recommendations, explained_items
 from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.evidence import Evidence
 from shopgraph.recommend.filters import ANYTHING, Filters
 from shopgraph.recommend.fusion import Blend, Fused
 from shopgraph.recommend.governance import Chosen, Governance
 from shopgraph.recommend.liking import Liking
-from shopgraph.recommend.page import Page
+from shopgraph.recommend.page import MOST_ITEMS, Page
 from shopgraph.recommend.place import Place, Places
 from shopgraph.recommend.query import QueryVectors, any_word
-from shopgraph.recommend.question import Question
-from shopgraph.recommend.ranked import LearnedFusion, joined
+from shopgraph.recommend.question import OF_A_QUERY, TOLD, Question
+from shopgraph.recommend.ranked import LearnedFusion
+from shopgraph.recommend.ranked_lists import Listed, RankedLists
 from shopgraph.recommend.rerank import rerank
 from shopgraph.recommend.retrieval import RecommendConfig, Retrieval
-from shopgraph.recommend.scenario import IN_SESSION, Scenario
-from shopgraph.recommend.standing import Standing, read_standing, without
-from shopgraph.schema import RANKER
+from shopgraph.recommend.scenario import Scenario
+from shopgraph.recommend.standing import Standing, read_standing
 
 BY_VECTOR = "text_search"
-OF_A_QUERY = {"query", "vector"}
-"""Parameters of sources that answer a query, not a user."""
-TOLD = {
-    "session": "products bought last",
-    "like": "products bought last",
-    "product": "the product bought last",
-    "user": "history",
-}
-"""By parameter, in words, what `offered` tells a source of a user."""
+USUAL = 20
+"""Products that most answers hold."""
 DEEPER = 5
 """Times as much is asked of sources where filters may refuse what they offer."""
 
@@ -65,17 +57,17 @@ class Recommender:
         self._graph = graph
         self._clock = clock
         self._vectors = vectors
-        self._config = config or RecommendConfig()
-        self._learned = learned
-        self._retrieval = Retrieval(graph, self._config)
+        config = config or RecommendConfig()
+        self._retrieval = Retrieval(graph, config, learned)
         self._sources = self._retrieval.sources
-        self.places = Places(Scenario(self._config.fusion), self._config.scenarios, self._sources)
+        self.places = Places(Scenario(config.fusion), config.scenarios, self._sources)
         self._governance = Governance(graph, self._sources)
+        self._lists = RankedLists(graph)
 
     def recommend(
         self,
         user_id: str,
-        n: int = 20,
+        n: int = USUAL,
         exclude_owned: bool = False,
         as_of: datetime | None = None,
         *,
@@ -102,8 +94,8 @@ class Recommender:
                 fills it up.
             scenario: the place that the answer is for: its blends and its ranker make it, or those of a variant of
                 the experiment that runs there; rules of that place apply beside those of all places.
-            diversity: how much it counts that products are unlike each other, 0 to 1, where it is more than the place
-                has; see `diversified`.
+            diversity: how much it counts that products are unlike each other, 0 to 1, or what the place has where that
+                is more; see `diversified`.
             offset: the place of the first product, from 0; pages of as many products do not overlap.
             in_full: say of each product what its place rests on, and let that choose the path of its reason.
 
@@ -114,38 +106,57 @@ class Recommender:
         page = Page(n, offset)
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
-        moment = as_of or self._clock.now()
-        standing = read_standing(self._graph, moment, user_id, session_id, scenario)
-        place = self.places.at(scenario, standing.experiment, user_id or session_id, moment)
+        usual = self.places.as_usual(scenario, "novel" if exclude_owned else "repeat", "session")
+        if as_of is None and usual and not (session or session_id or diversity or in_full):
+            listed = self._lists.of_user(user_id, exclude_owned, scenario, filters, page)
+            answer = self._from_list(listed, page, "personal", scenario, filters, user_id, user_id)
+            if answer is not None:
+                return answer
+        standing = read_standing(self._graph, as_of or self._clock.moment, user_id, session_id, scenario)
+        place = self.places.at(scenario, standing.experiment, user_id or session_id, standing.as_of)
         session = list(dict.fromkeys([*session, *standing.interest]))
-        left_out = [*without(self._graph, standing, user_id, moment, exclude_owned), *filters.exclude]
+        left_out = [*standing.without(exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
-        context = self._retrieval.context(standing, moment, DEEPER * n if filters.narrow else n, **asked)
+        context = self._retrieval.context(standing, DEEPER * n if filters.narrow else n, **asked)
         barred = {*left_out, *session}
         chosen, note = Chosen(place), ""
-        for step, setting in self._steps(standing, exclude_owned, session):
+        for step, setting in standing.steps(exclude_owned, bool(session)):
             pools = []
             for way in place.ways:
                 blend = way.blend(setting, in_session=bool(session))
                 if as_of is not None:
                     standing.require_honest(as_of, blend)
-                ranked = self._learned_products(context, standing, filters, way) if step == "personal" else []
-                if ranked:
-                    fused = self._joined(ranked, blend, context, standing)
-                else:
-                    fused = self._retrieval.fused(blend, context, standing)
+                fused = self._retrieval.ranked(step, way, blend, context, standing, filters)
                 pools.append(rerank(self._governance.filtered(fused, filters, context, standing), page.pool, barred))
             chosen = self._governance.chosen(pools, place, page, standing, barred, filters, diversity)
             note = note or chosen.note
             if chosen.kept:
                 break
-        details = self._details(page.cut(chosen.kept), standing, context) if in_full else {}
-        return self._answer(replace(chosen, note=note), page, standing, moment, step, user_id, details)
+        details = self._retrieval.details(page.cut(chosen.kept), standing, context) if in_full else {}
+        return self._answer(replace(chosen, note=note), page, standing, step, user_id, details)
+
+    def ahead(self, user_id: str, standing: Standing, exclude_owned: bool) -> list[Fused]:
+        """What `recommend` chooses from for a user outside a visit, before rules; nothing for who has no history."""
+        if not standing.active:
+            return []
+        left_out, session = standing.without(exclude_owned), standing.interest
+        asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned}
+        context = self._retrieval.context(standing, USUAL, **asked)
+        way = self.places.usual
+        blend = way.blend("novel" if exclude_owned else "repeat", in_session=bool(session))
+        fused = self._retrieval.ranked("personal", way, blend, context, standing, ANYTHING)
+        return rerank(fused, MOST_ITEMS, {*left_out, *session})
+
+    def ahead_like(self, product_id: str, standing: Standing) -> list[Fused]:
+        """What `similar` chooses from, before rules."""
+        question = _like_product(product_id)
+        fused = self._about(question, USUAL, self.places.usual, standing, ANYTHING)
+        return rerank(fused, MOST_ITEMS, question.without)
 
     def similar(
         self,
         product_id: str,
-        n: int = 20,
+        n: int = USUAL,
         scenario: str = "",
         *,
         offset: int = 0,
@@ -159,18 +170,24 @@ class Recommender:
             who: pseudonym of the user or visit that sees it, for experiments.
 
         Raises:
-            InputError: `n` or `offset` out of range.
+            InputError: `n` or `offset` out of range; `UnknownProductsError` where the product is not in the graph.
         """
-        question = Question("similar", "similar", {"product": product_id}, [product_id], product_id)
-        moment = self._clock.now()
-        standing = read_standing(self._graph, moment, scenario=scenario)
-        place = self.places.at(scenario, standing.experiment, who, moment)
-        return self._about_products(question, Page(n, offset), place, standing, moment, filters)
+        page = Page(n, offset)
+        if self.places.as_usual(scenario, "similar"):
+            listed = self._lists.like_product(product_id, scenario, filters, page)
+            answer = self._from_list(listed, page, "similar", scenario, filters, who)
+            if answer is not None:
+                return answer
+        standing = read_standing(self._graph, self._clock.moment, scenario=scenario)
+        answer = self._about_products(_like_product(product_id), page, scenario, who, standing, filters)
+        if not answer.items:
+            Liking([product_id]).require_known(self._graph)
+        return answer
 
     def like_these(
         self,
         liking: Liking,
-        n: int = 20,
+        n: int = USUAL,
         scenario: str = "",
         *,
         offset: int = 0,
@@ -192,15 +209,13 @@ class Recommender:
         liking.require_known(self._graph)
         subject = {"like": list(liking.like), "unlike": list(liking.unlike)}
         question = Question("like", "like", subject, liking.products)
-        moment = self._clock.now()
-        standing = read_standing(self._graph, moment, scenario=scenario)
-        place = self.places.at(scenario, standing.experiment, who, moment)
-        return self._about_products(question, page, place, standing, moment, filters)
+        standing = read_standing(self._graph, self._clock.moment, scenario=scenario)
+        return self._about_products(question, page, scenario, who, standing, filters)
 
     def search(
         self,
         query: str,
-        n: int = 20,
+        n: int = USUAL,
         scenario: str = "",
         *,
         offset: int = 0,
@@ -215,13 +230,12 @@ class Recommender:
         Raises:
             InputError: `n` or `offset` out of range, or the serving version's query encoder is damaged.
         """
-        page, moment = Page(n, offset), self._clock.now()
-        standing = read_standing(self._graph, moment, scenario=scenario)
+        page = Page(n, offset)
+        standing = read_standing(self._graph, self._clock.moment, scenario=scenario)
         vector = self._vectors(standing.versions.get("text"), query)
         step, silent = ("words", [BY_VECTOR]) if vector is None else ("search", [])
         question = Question(step, "search", {"query": any_word(query), "vector": vector}, silent=silent)
-        place = self.places.at(scenario, standing.experiment, who, moment)
-        return self._about_products(question, page, place, standing, moment, filters)
+        return self._about_products(question, page, scenario, who, standing, filters)
 
     @property
     def sources(self) -> list[str]:
@@ -237,7 +251,7 @@ class Recommender:
         self,
         source: str,
         user_id: str,
-        n: int = 20,
+        n: int = USUAL,
         exclude_owned: bool = False,
         as_of: datetime | None = None,
         *,
@@ -251,85 +265,81 @@ class Recommender:
             InputError: see `recommend`.
         """
         Page(n)
-        moment = as_of or self._clock.now()
-        standing = read_standing(self._graph, moment, user_id)
+        standing = read_standing(self._graph, as_of or self._clock.moment, user_id)
         if as_of is not None:
             standing.require_honest(as_of, Blend({source: 1.0}))
-        left_out = without(self._graph, standing, user_id, moment, exclude_owned)
+        left_out = standing.without(exclude_owned)
         subject = {"user": user_id, "session": list(session), "product": next(iter(session), "")}
-        context = self._retrieval.context(standing, moment, n, **subject, without=left_out, novel=exclude_owned)
+        context = self._retrieval.context(standing, n, **subject, without=left_out, novel=exclude_owned)
         found = self._sources.candidates(source, context, standing.slots)
         barred = set(left_out)  # a source of products like one product is not told what to leave out
         return [candidate.id for candidate in found if candidate.id not in barred][:n]
 
     def known_until(self) -> datetime | None:
         """The newest event that derived values and the vectors of the serving release carry."""
-        return read_standing(self._graph, self._clock.now()).newest
+        return read_standing(self._graph, self._clock.moment).newest
 
     def _about_products(
-        self, question: Question, page: Page, place: Place, standing: Standing, moment: datetime, filters: Filters
+        self, question: Question, page: Page, scenario: str, who: str, standing: Standing, filters: Filters
     ) -> Recommendations:
         """What answers a question about products, whoever asks."""
         without = [*question.without, *filters.exclude]
+        place = self.places.at(scenario, standing.experiment, who, standing.as_of)
         depth = DEEPER * page.n if filters.narrow else page.n
-        context = self._retrieval.context(
-            standing, moment, depth, **question.subject, without=without, **filters.bounds
-        )
-        pools = []
-        for way in place.ways:
-            blend = way.blend(question.setting, question.silent)
-            fused = self._governance.passing(self._retrieval.fused(blend, context, standing), filters)
-            pools.append(rerank(fused, page.pool, without))
+        found = [self._about(question, depth, way, standing, filters) for way in place.ways]
+        pools = [rerank(fused, page.pool, without) for fused in found]
         chosen = self._governance.chosen(pools, place, page, standing, without, filters)
-        if question.via is not None:
-            chosen = replace(chosen, kept=[replace(item, via=question.via) for item in chosen.kept])
-        return self._answer(chosen, page, standing, moment, question.step)
+        return self._answer(chosen, page, standing, question.step)
+
+    def _about(self, question: Question, n: int, way: Scenario, standing: Standing, filters: Filters) -> list[Fused]:
+        without = [*question.without, *filters.exclude]
+        context = self._retrieval.context(standing, n, **question.subject, without=without, **filters.bounds)
+        blend = way.blend(question.setting, question.silent)
+        fused = self._governance.passing(self._retrieval.fused(blend, context, standing), filters)
+        return fused if question.via is None else [replace(item, via=question.via) for item in fused]
+
+    def _from_list(
+        self,
+        listed: Listed | None,
+        page: Page,
+        step: str,
+        scenario: str,
+        filters: Filters,
+        who: str,
+        user_id: str = "",
+    ) -> Recommendations | None:
+        """What a list that was ranked ahead answers; None where live retrieval could answer otherwise."""
+        if listed is None or (who and listed.standing.experiment is not None):
+            return None
+        pool, note = self._governance.ruled(listed.pool, listed.standing, filters.exclude, filters)
+        kept = pool[: page.wanted]
+        if not kept or (len(kept) < page.wanted and not listed.ended):
+            return None
+        if any(item.id not in listed.facts for item in kept):  # a rule has pinned it
+            return None
+        items = explained_items(page.cut(kept), lambda item: listed.facts.get(item.id), user_id, {})
+        chosen = Chosen(Place((self.places.usual,), scenario), kept, note)
+        return _recommendations(items, page, chosen, listed.standing, step)
 
     def _answer(
         self,
         chosen: Chosen,
         page: Page,
         standing: Standing,
-        moment: datetime,
         step: str,
         user_id: str = "",
         details: Mapping[str, Detail] = {},
     ) -> Recommendations:
-        items = explained_items(self._graph, page.cut(chosen.kept), user_id, moment, details)
-        next_offset, tried = page.next_offset(chosen.kept), chosen.tried([item.id for item in items])
-        return Recommendations(
-            items, standing.release, standing.versions, moment, step, chosen.note, next_offset, **tried
-        )
+        cut = page.cut(chosen.kept)
+        items = explained_items(cut, Evidence(self._graph, user_id, standing, cut).of, user_id, details) if cut else []
+        return _recommendations(items, page, chosen, standing, step)
 
-    def _details(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
-        by_ranker = [item.id for item in kept if RANKER in item.shares]
-        features: dict[str, dict[str, float]] = {}
-        if self._learned is not None and by_ranker:
-            features = self._learned.contributions(standing.versions, context, by_ranker)
-        return {item.id: Detail(dict(item.shares), features.get(item.id, {})) for item in kept}
 
-    def _steps(self, standing: Standing, exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, str]]:
-        """Each with the setting whose blend answers it."""
-        steps: list[tuple[str, str]] = []
-        if standing.active:
-            steps.append(("personal", "novel" if exclude_owned else "repeat"))
-        if session:
-            steps.append(("session", "session"))
-        if standing.known:
-            steps.append(("segment", "segment"))
-        return [*steps, ("popular", "popular")]
+def _like_product(product_id: str) -> Question:
+    return Question("similar", "similar", {"product": product_id}, [product_id], product_id)
 
-    def _learned_products(
-        self, context: Mapping[str, Any], standing: Standing, filters: Filters, way: Scenario
-    ) -> list[RankedProduct]:
-        """By the ranker that the release names, where the place has it and it knows the user."""
-        if self._learned is None or not way.ranker:
-            return []
-        return self._learned.products(standing.versions, context, filters)
 
-    def _joined(
-        self, ranked: list[RankedProduct], blend: Blend, context: Mapping[str, Any], standing: Standing
-    ) -> list[Fused]:
-        weight = blend.weights.get(IN_SESSION, 0.0)
-        near = self._sources.candidates(IN_SESSION, context, standing.slots) if weight else []
-        return joined(ranked, near, IN_SESSION, weight)
+def _recommendations(items: list[Item], page: Page, chosen: Chosen, standing: Standing, step: str) -> Recommendations:
+    stands_on = (standing.release, standing.versions, standing.as_of)
+    tried = chosen.tried([item.id for item in items])
+    return Recommendations(items, *stands_on, step, chosen.note, page.next_offset(chosen.kept), **tried)

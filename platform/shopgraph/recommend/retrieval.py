@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from shopgraph.graph.connection import Graph
+from shopgraph.recommend.answer import Detail
 from shopgraph.recommend.candidate import Sources
-from shopgraph.recommend.filters import ANYTHING
+from shopgraph.recommend.filters import ANYTHING, Filters
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
-from shopgraph.recommend.scenario import Scenario
+from shopgraph.recommend.ranked import LearnedFusion, joined
+from shopgraph.recommend.scenario import IN_SESSION, Scenario
 from shopgraph.recommend.standing import Standing
+from shopgraph.schema import RANKER
 
 MOST_REACH = 10_000
 """A vector index answers with no more."""
@@ -35,11 +37,16 @@ class RecommendConfig:
 
 
 class Retrieval:
-    """Asks the sources of a catalogue of queries."""
+    """Asks the sources of a catalogue of queries.
 
-    def __init__(self, graph: Graph, config: RecommendConfig) -> None:
+    Args:
+        learned: ranks where a release names a ranker; rank fusion answers without one.
+    """
+
+    def __init__(self, graph: Graph, config: RecommendConfig, learned: LearnedFusion | None = None) -> None:
         self.sources = Sources(graph)
         self._config = config
+        self._learned = learned
         self._asked = ThreadPoolExecutor(thread_name_prefix="source")
 
     def fused(self, blend: Blend, context: Mapping[str, Any], standing: Standing) -> list[Fused]:
@@ -49,12 +56,42 @@ class Retrieval:
         )
         return fuse(dict(zip(blend.sources, offered, strict=True)), blend)
 
-    def context(self, standing: Standing, moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
+    def ranked(
+        self,
+        step: str,
+        way: Scenario,
+        blend: Blend,
+        context: Mapping[str, Any],
+        standing: Standing,
+        filters: Filters,
+    ) -> list[Fused]:
+        """By the ranker that the release names, where the place has it and it knows the user; else by rank fusion.
+
+        Args:
+            step: see `Recommendations`; the ranker answers the personal one.
+        """
+        if self._learned is not None and way.ranker and step == "personal":
+            found = self._learned.products(standing, context, filters)
+            if found:
+                weight = blend.weights.get(IN_SESSION, 0.0)
+                near = self.sources.candidates(IN_SESSION, context, standing.slots) if weight else []
+                return joined(found, near, IN_SESSION, weight)
+        return self.fused(blend, context, standing)
+
+    def details(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
+        """What the place of each product rests on."""
+        by_ranker = [item.id for item in kept if RANKER in item.shares]
+        features: dict[str, dict[str, float]] = {}
+        if self._learned is not None and by_ranker:
+            features = self._learned.contributions(standing, context, by_ranker)
+        return {item.id: Detail(dict(item.shares), features.get(item.id, {})) for item in kept}
+
+    def context(self, standing: Standing, n: int, **subject: Any) -> dict[str, Any]:
         """What sources are asked with, see `PARAMETERS`, so that `n` items are left of what they offer."""
         limit = max(self._config.candidates, 2 * n)
         return {
             "release": standing.release,
-            "as_of": moment,
+            "as_of": standing.as_of,
             "limit": limit,
             "reach": min(MOST_REACH, 2 * limit + len(subject["without"])),
             "half_life_weeks": self._config.half_life_weeks,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
+from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.recommend.candidate import UNDERIVED
 from shopgraph.recommend.experiment import Experiment
 from shopgraph.recommend.fusion import Blend
@@ -26,6 +26,8 @@ MEANING = {
 class Standing:
     """Read once an answer, see `serving_state.cypher`."""
 
+    as_of: datetime
+    """The moment before which events count."""
     release: str | None
     slots: dict[str, str]
     versions: dict[str, str]
@@ -37,9 +39,25 @@ class Standing:
     """Whether the user is known, and has bought or viewed anything."""
     interest: list[str]
     hidden: list[str]
+    own: OwnLines
     rules: list[Rule]
     experiment: Experiment | None = None
     """What runs at the place."""
+
+    def without(self, exclude_owned: bool) -> list[str]:
+        """What the user must not be shown: the hidden and, where that is asked, the owned."""
+        return [*self.hidden, *dict.fromkeys(self.own.products)] if exclude_owned else self.hidden
+
+    def steps(self, exclude_owned: bool, in_session: bool) -> list[tuple[str, str]]:
+        """The chain for who asks, see `Recommendations.step`, each with the setting whose blend answers it."""
+        steps: list[tuple[str, str]] = []
+        if self.active:
+            steps.append(("personal", "novel" if exclude_owned else "repeat"))
+        if in_session:
+            steps.append(("session", "session"))
+        if self.known:
+            steps.append(("segment", "segment"))
+        return [*steps, ("popular", "popular")]
 
     def require_honest(self, as_of: datetime, blend: Blend) -> None:
         """Refuse a moment at which a source of the blend would see the future.
@@ -56,12 +74,17 @@ class Standing:
 
 
 def read_standing(
-    graph: Graph, moment: datetime, user_id: str = "", session_id: str = "", scenario: str = ""
+    graph: Graph, as_of: datetime | None, user_id: str = "", session_id: str = "", scenario: str = ""
 ) -> Standing:
-    """Before a moment, of a user, of a visit, or of neither, at a place."""
+    """Of a user, of a visit, or of neither, at a place.
+
+    Args:
+        as_of: None: just after the newest event.
+    """
     asked = {"user": user_id, "session": session_id, "scenario": scenario}
-    found = graph.wide("serving_state", **asked, as_of=moment, meaning=MEANING)
+    found = graph.wide("serving_state", **asked, as_of=as_of, meaning=MEANING)
     return Standing(
+        as_of=found["as_of"].to_native(),
         release=found["release"],
         slots=dict(found["slots"]),
         versions=dict(found["versions"]),
@@ -70,13 +93,7 @@ def read_standing(
         active=found["active"],
         interest=found["interest"],
         hidden=found["hidden"],
+        own=OwnLines(**found["own"]),
         rules=[Rule(**rule) for rule in found["rules"]],
         experiment=next((Experiment.read(node) for node in found["experiments"]), None),
     )
-
-
-def without(graph: Graph, standing: Standing, user_id: str, moment: datetime, exclude_owned: bool) -> Sequence[str]:
-    """What the user must not be shown: the hidden and, where that is asked, the owned."""
-    if not (exclude_owned and standing.active):
-        return standing.hidden
-    return [*standing.hidden, *graph.wide("owned_ids", user=user_id, as_of=moment)["items"]]

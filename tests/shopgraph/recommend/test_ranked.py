@@ -29,6 +29,7 @@ from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.retrieval import RecommendConfig
 from shopgraph.recommend.scenario import Scenario
+from shopgraph.recommend.standing import read_standing
 
 from .conftest import NOW
 
@@ -153,7 +154,7 @@ def test_in_full_features_sum_to_the_score_and_choose_the_path(shop: Any) -> Non
     assert kinds(answer)[0] == "toy"
     assert max(toy.detail.features, key=toy.detail.features.get).startswith("category_"), "its taste is in the category"
     assert "IN_CATEGORY" in {step.get("type") for step in toy.reason.path}
-    assert ranked.contributions(answer.versions, {**ASKED, "user": "u_nobody"}, [toy.id]) == {}
+    assert ranked.contributions(read_standing(shop.graph, NOW), {**ASKED, "user": "u_nobody"}, [toy.id]) == {}
 
 
 def test_a_purchase_that_a_reason_starts_from_is_put_back_as_it_was(shop: Any) -> None:
@@ -177,12 +178,12 @@ def test_a_reason_is_faithful_where_its_product_falls_without_it(
     for number in range(3):
         at = shop.snapshot.before - timedelta(days=2)
         shop.graph.driver.execute_query(BUY, user="u_1", id=f"s:soup{number}", at=at, database_=shop.graph.database)
-    product = shop.graph.wide("owned_ids", user="u_1", as_of=shop.snapshot.before)["items"][0]
+    product = read_standing(shop.graph, shop.snapshot.before, "u_1").own.products[0]
     path = [{"id": "u_1"}, {"type": "PURCHASED"}, {"id": product}, {"type": "BOUGHT_WITH"}, {"id": "s:toy"}]
 
     class Saying:
         def recommend(self, user: str, n: int, **asked: Any) -> Recommendations:
-            own = shop.graph.wide("own_lines", user=user, as_of=asked["as_of"])["products"]
+            own = read_standing(shop.graph, asked["as_of"], user).own.products
             score = 2.0 + (own.count(product) if true else 0)
             items = [Item("s:toy", "Toy", score, [], Reason("", path)), Item("s:soup", "Soup", 1.0, [], Reason("", []))]
             return Recommendations(items, None, {}, asked["as_of"], "personal")
