@@ -20,8 +20,8 @@ from shopgraph.recommend.clock import Clock
 from shopgraph.services.broker import Broker
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving
-from shopgraph_web import create_app
 from shopgraph_web.accounts import add_person
+from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key
 
 RAW_USER = "household 17"

@@ -1,12 +1,13 @@
-"""What counts of users say: shares with intervals, differences, and whether users were dealt out as they should be."""
+"""What counts of users say: shares with intervals, differences, and whether users were dealt out as they should be.
+
+scipy's statistics are imported where a report is made: a web process that makes none does without them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
-
-from scipy.stats import binomtest, chisquare
 
 LEVEL = 0.95
 """Of all intervals."""
@@ -23,6 +24,8 @@ class Estimate:
 
 def share(hits: int, users: int) -> Estimate:
     """How many of the users, with Wilson's score interval (1927); of nobody, anything from 0 to 1."""
+    from scipy.stats import binomtest
+
     if not users:
         return Estimate(0.0, 0.0, 1.0)
     interval = binomtest(hits, users).proportion_ci(LEVEL, method="wilson")
@@ -52,6 +55,8 @@ def sample_ratio(users: Sequence[int], shares: Sequence[float]) -> float:
     Args:
         shares: of the users, by variant; they sum to 1.
     """
+    from scipy.stats import chisquare
+
     total = sum(users)
     if not total:
         return 1.0
@@ -73,6 +78,9 @@ class Wins:
 
 
 def wins(first: int, second: int, ties: int) -> Wins:
+    """Of users who chose more of one list, of the other, and as much of both."""
+    from scipy.stats import binomtest
+
     decided = first + second
     p_value = float(binomtest(second, decided).pvalue) if decided else 1.0
     return Wins(first, second, ties, share(second, decided) if decided else Estimate(0.5, 0.0, 1.0), p_value)
