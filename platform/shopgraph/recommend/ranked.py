@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shopgraph.graph.connection import Graph
-from shopgraph.ranking.served import FOLDER, OwnLines, RankedProduct, ServedRanker
+from shopgraph.ranking.served import COLD, FOLDER, OwnLines, RankedProduct, ServedRanker
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.filters import Filters, allowed
 from shopgraph.recommend.fusion import Blend, Fused, fuse
@@ -47,8 +47,9 @@ class LearnedFusion:
             return []
         user, moment, limit = context["user"], context["as_of"], context["limit"]
         own = self._own_lines(context)
-        others = [*context["session"], *set(own.products)]
-        found = ranker.ranked(_setting(context), user, own, moment, others, context["without"])
+        setting = _setting(context)
+        others = [] if setting == COLD else [*context["session"], *set(own.products)]
+        found = ranker.ranked(setting, user, own, moment, others, context["without"])
         kept: list[RankedProduct] = []
         for start in range(0, len(found), limit):
             asked = found[start : start + limit]
@@ -81,6 +82,8 @@ class LearnedFusion:
 
 
 def _setting(context: Mapping[str, Any]) -> str:
+    if context["unbought_before"] is not None:
+        return COLD
     return "novel" if context["novel"] else "all"
 
 

@@ -37,7 +37,7 @@ CONFIG = RankerConfig(
     trees=TreesConfig(TREES, TREES),
 )
 USERS, WEEKS = 24, 8
-ASKED = {"as_of": NOW, "novel": True, "session": [], "without": []}
+ASKED = {"as_of": NOW, "novel": True, "session": [], "without": [], "unbought_before": None}
 BUY = """
 MATCH (p:Product {id: $id}), (s:Source)
 MERGE (u:User {id: $user})
