@@ -1,7 +1,7 @@
 // name: serving_state
 // mode: read
 // params: user, session, scenario, as_of, meaning
-// returns: release, slots, versions, known_until, known, active, interest, hidden, rules
+// returns: release, slots, versions, known_until, known, active, interest, hidden, has_variants, rules
 // What a recommendation stands on: the release with its slots and versions by family, the newest events that derived
 // values and vectors carry, whether the user is known and has done anything before then, the products that the user or
 // the session shows interest in, strongest first, those that either has hidden, and the rules in force at a place.
@@ -40,6 +40,7 @@ RETURN r.id AS release,
        u IS NOT NULL AS known,
        EXISTS { (u)-[b:PURCHASED|VIEWED]->(:Product) WHERE b.at < $as_of } AS active,
        interest, hidden,
+       EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants,
        COLLECT { MATCH (rule:Rule)
                  WHERE rule.ended_at IS NULL AND rule.starts <= datetime() AND (rule.ends IS NULL OR rule.ends > datetime())
                    AND rule.scenario IN ['', $scenario]

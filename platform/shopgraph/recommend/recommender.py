@@ -36,7 +36,7 @@ TOLD = {
 }
 """By parameter, in words, what `offered` tells a source of a user."""
 DEEPER = 5
-"""Times as much is asked of sources where filters may refuse what they offer."""
+"""Times as much is asked of sources where filters, or variants of one product, may take away what they offer."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ class Recommender:
         diversity: float = 0.0,
         offset: int = 0,
         in_full: bool = False,
+        new_only: bool = False,
     ) -> Recommendations:
         """The `n` products to show a user.
 
@@ -115,6 +116,8 @@ class Recommender:
             scenario: the place that the answer is for; rules of that place apply beside those of all places.
             diversity: how much it counts that products are unlike each other, 0 to 1; see `diversified`.
             offset: the place of the first product, from 0; pages of as many products do not overlap.
+            new_only: only products that nobody has bought yet: by the ranker's own setting for them, or else what reads
+                like the user's purchases and states what they do; for anyone else, of the categories that sell best.
             in_full: say of each product what its place rests on, and let that choose the path of its reason.
 
         Raises:
@@ -125,14 +128,17 @@ class Recommender:
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         moment = as_of or self._clock.now()
+        if new_only:
+            filters = replace(filters, unbought_before=moment)
         standing = read_standing(self._graph, moment, user_id, session_id, scenario)
         session = list(dict.fromkeys([*session, *standing.interest]))
         left_out = [*without(self._graph, standing, user_id, moment, exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
-        context = self._retrieval.context(standing, moment, DEEPER * n if filters.narrow else n, **asked)
+        deeper = filters.narrow or standing.has_variants
+        context = self._retrieval.context(standing, moment, DEEPER * n if deeper else n, **asked)
         barred = {*left_out, *session}
         step, kept, note = "popular", list[Fused](), ""
-        for name, blend in self._steps(standing, exclude_owned, session):
+        for name, blend in self._steps(standing, exclude_owned, session, filters):
             if as_of is not None:
                 standing.require_honest(as_of, blend)
             ranked = self._learned_products(context, standing, filters) if name == "personal" else []
@@ -141,7 +147,8 @@ class Recommender:
             else:
                 fused = self._retrieval.fused(blend, context, standing)
             fused = self._governance.filtered(fused, filters, context, standing)
-            pool, said = self._governance.ruled(rerank(fused, page.pool, barred), standing, barred, filters)
+            best = rerank(fused, page.pool_of(standing.has_variants), barred)
+            pool, said = self._governance.ruled(best, standing, barred, filters)
             note = note or said
             step, kept = name, self._governance.unlike(pool, page.wanted, diversity, standing)
             if kept:
@@ -255,12 +262,13 @@ class Recommender:
     ) -> Recommendations:
         """What answers a question about products, whoever asks."""
         without = [*question.without, *filters.exclude]
-        depth = DEEPER * page.n if filters.narrow else page.n
+        depth = DEEPER * page.n if filters.narrow or standing.has_variants else page.n
         context = self._retrieval.context(
             standing, moment, depth, **question.subject, without=without, **filters.bounds
         )
         fused = self._governance.passing(self._retrieval.fused(question.blend, context, standing), filters)
-        pool, note = self._governance.ruled(rerank(fused, page.pool, without), standing, without, filters)
+        best = rerank(fused, page.pool_of(standing.has_variants), without)
+        pool, note = self._governance.ruled(best, standing, without, filters, question.without)
         if question.via is not None:
             pool = [replace(item, via=question.via) for item in pool]
         return self._answer(pool[: page.wanted], page, standing, moment, question.step, note=note)
@@ -286,8 +294,12 @@ class Recommender:
             features = self._learned.contributions(standing.versions, context, by_ranker)
         return {item.id: Detail(dict(item.shares), features.get(item.id, {})) for item in kept}
 
-    def _steps(self, standing: Standing, exclude_owned: bool, session: Sequence[str]) -> list[tuple[str, Blend]]:
+    def _steps(
+        self, standing: Standing, exclude_owned: bool, session: Sequence[str], filters: Filters
+    ) -> list[tuple[str, Blend]]:
         fusion = self._config.fusion
+        if filters.unbought_before is not None:
+            return [*([("personal", fusion.new)] if standing.active else []), ("arrivals", fusion.arrivals)]
         steps: list[tuple[str, Blend]] = []
         if standing.active:
             personal = fusion.novel if exclude_owned else fusion.repeat

@@ -21,6 +21,23 @@ def rerank(fused: Sequence[Fused], n: int, without: Collection[str]) -> list[Fus
     return kept
 
 
+def one_of_each(fused: Sequence[Fused], groups: Mapping[str, str], taken: Collection[str] = ()) -> list[Fused]:
+    """The first of each group of variants, in their order.
+
+    Args:
+        groups: by product, what all its variants share; one that is not there has none.
+        taken: groups that are shown elsewhere.
+    """
+    seen, kept = set(taken), list[Fused]()
+    for item in fused:
+        group = groups.get(item.id)
+        if group is None or group not in seen:
+            kept.append(item)
+        if group is not None:
+            seen.add(group)
+    return kept
+
+
 def diversified(
     fused: Sequence[Fused], vectors: Mapping[str, Sequence[float]], n: int, diversity: float
 ) -> list[Fused]:

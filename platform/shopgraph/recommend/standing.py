@@ -36,6 +36,8 @@ class Standing:
     """Whether the user is known, and has bought or viewed anything."""
     interest: list[str]
     hidden: list[str]
+    has_variants: bool
+    """Whether any product says what it is a variant of."""
     rules: list[Rule]
 
     def require_honest(self, as_of: datetime, blend: Blend) -> None:
@@ -67,6 +69,7 @@ def read_standing(
         active=found["active"],
         interest=found["interest"],
         hidden=found["hidden"],
+        has_variants=found["has_variants"],
         rules=[Rule(**rule) for rule in found["rules"]],
     )
 
