@@ -20,6 +20,8 @@ from shopgraph.ranking.past import Lines, Past
 
 FOLDER = "ranker"
 """In the folder of a ranker's version."""
+COLD = "cold"
+"""The setting of products that nobody has bought yet."""
 MARKET, USERS, PRODUCTS = "market", "users.npy", "products.npy"
 NAMED_WITHIN = 20
 """Rank within which a source speaks for a product."""
