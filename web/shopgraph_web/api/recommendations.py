@@ -111,5 +111,6 @@ def _recommended(found: Serving, query: RecommendationQuery) -> RecommendationLi
         diversity=query.diversity,
         offset=query.offset,
         in_full=query.explain == "full",
+        new_only=query.new_only,
     )
     return RecommendationList.model_validate(answer)
