@@ -35,6 +35,7 @@ RETRAIN_STEPS: dict[str, str] = {
 
 NIGHTLY = "retrain.nightly"
 ENCODE_NEW = "newcomers.encode"
+RANK_AHEAD = "ranked.lists"
 LEASE_KEY = "shopgraph:lease:retrain"
 """Hash with the field `run` while a retraining is under way; it lapses with its holder."""
 

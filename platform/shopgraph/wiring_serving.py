@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from shopgraph.errors import ConfigurationError
 from shopgraph.events.consumer import Consumer
@@ -16,13 +16,14 @@ from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, is_pseudonym
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.fusion import FusionConfig
 from shopgraph.recommend.query import QueryVectors
+from shopgraph.recommend.rank_ahead import RankedAhead, rank_ahead
 from shopgraph.recommend.ranked import LearnedFusion
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.retrieval import RecommendConfig
 from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, read_json
-from shopgraph.tracking import RunLog
+from shopgraph.tracking import Progress, RunLog
 from shopgraph_cypher import load_queries
 
 
@@ -59,9 +60,11 @@ def recommend_config(settings: Settings) -> RecommendConfig:
         ConfigurationError: what was set can't be read, or has no such field.
     """
     if not settings.fusion:
-        return RecommendConfig()
+        return RecommendConfig(exploration=settings.exploration)
     named = "SHOPGRAPH_FUSION"
-    return RecommendConfig(fusion=FusionConfig().changed(read_json(settings.fusion, named), named))
+    return RecommendConfig(
+        exploration=settings.exploration, fusion=FusionConfig().changed(read_json(settings.fusion, named), named)
+    )
 
 
 def broker_url(settings: Settings) -> str:
@@ -98,6 +101,35 @@ class Serving:
         self.graph.close()
 
 
+def build_recommender(graph: Graph, clock: Clock, settings: Settings) -> Recommender:
+    """
+    Raises:
+        ConfigurationError: the fusion names a source that has no query file.
+    """
+    config, learned = recommend_config(settings), LearnedFusion(graph, settings.models)
+    return Recommender(graph, clock, QueryVectors(settings.models), config, learned)
+
+
+def rank_ahead_now(graph: Graph, settings: Settings, progress: Progress | None = None) -> RankedAhead | None:
+    """Make the lists of now, as a run that the panel shows; see `rank_ahead`.
+
+    Args:
+        progress: told besides.
+    """
+    clock, runs = Clock(graph, settings.clock), RunLog(graph)
+    with runs.recorded("ranked") as (run_id, summary):
+        write = runs.progress(run_id)
+
+        def tell(step: str, done: int, total: int, message: str = "") -> None:
+            write(step, done, total, message)
+            if progress is not None:
+                progress(step, done, total, message)
+
+        found = rank_ahead(graph, build_recommender(graph, clock, settings), clock.now(), tell)
+        summary.update(asdict(found) if found else {})
+    return found
+
+
 def build_serving(settings: Settings) -> Serving:
     """Open everything that serves.
 
@@ -110,13 +142,7 @@ def build_serving(settings: Settings) -> Serving:
     try:
         confirm_key(graph, pseudonymiser)
         clock = Clock(graph, settings.clock)
-        recommender = Recommender(
-            graph,
-            clock,
-            QueryVectors(settings.models),
-            recommend_config(settings),
-            LearnedFusion(graph, settings.models),
-        )
+        recommender = build_recommender(graph, clock, settings)
     except BaseException:
         graph.close()
         raise

@@ -31,12 +31,13 @@ from shopgraph.cli.demo.loop import CUT, TRAIN, catch_up, load, train
 from shopgraph.dataset.snapshot import open_snapshot
 from shopgraph.ingest.journey import read_journey
 from shopgraph.privacy.pseudonym import open_pseudonymiser
+from shopgraph.recommend.rank_ahead import forget_lists
 from shopgraph.registry import Registry
 from shopgraph.services.broker import Broker
 from shopgraph.services.local_process import free_port, listens
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, load_settings
-from shopgraph.wiring_serving import build_serving, open_graph
+from shopgraph.wiring_serving import build_serving, open_graph, rank_ahead_now
 
 HOME = OUTPUT / "serving"
 SHOPGRAPH = Path(sys.executable).with_name("shopgraph")
@@ -48,7 +49,9 @@ LONGEST, DRAWN = 20, 200
 REASONS = 300
 """Users drawn whose reasons are judged."""
 SEED = 7
-LOADS = (("recommend", "Recommend"), ("novel", "Novel"), ("similar", "Similar"), ("events", "OneEvent"))
+LIVE = (("recommend", "Recommend"), ("novel", "Novel"))
+LISTED = (("listed", "Recommend"), ("listed_novel", "Novel"), ("similar", "Similar"), ("events", "OneEvent"))
+"""What is asked before lists are ranked ahead, and after; what is told before belongs to users, so it comes last."""
 BULK_LINES = 1_000
 """Events in one request."""
 
@@ -114,7 +117,7 @@ def accuracy(settings: Settings, journal: Journal) -> dict[str, object]:
 
 
 def load_test(settings: Settings, companions: Companions) -> dict[str, object]:
-    """What one client waits for, and how many answers many clients get, kind by kind."""
+    """What one client waits for, and how many answers many clients get, kind by kind: live, then from lists."""
     port = free_port(None)
     address = f"http://127.0.0.1:{port}"
     os.environ["SHOPGRAPH_API_LIMIT"] = ""  # one key asks for everybody
@@ -126,10 +129,34 @@ def load_test(settings: Settings, companions: Companions) -> dict[str, object]:
     drawn = np.random.default_rng(SEED).permutation(list(histories))
     content = {"key": key, "users": drawn.tolist(), "products": _sold(settings), "bulk_lines": BULK_LINES}
     asked.write_text(json.dumps(content))
-    _locust(asked, address, "Recommend", MANY, WARM_UP_SECONDS)
-    _locust(asked, address, "Similar", MANY, WARM_UP_SECONDS)
+    with open_graph(settings) as graph:
+        forget_lists(graph)
+    figures, table = _loads(asked, address, LIVE)
+    figures["serving.recommend.long_history_ratio"] = _long_history_ratio(address, key, histories)
+    started = time.perf_counter()
+    with open_graph(settings) as graph:
+        rank_ahead_now(graph, settings)
+    figures["serving.rank_ahead_s"] = time.perf_counter() - started
+    listed, rows = _loads(asked, address, LISTED)
+    bulk = _locust(asked, address, "ManyEvents", FEW, SECONDS)
+    table += [*rows, {"asked": f"events, {BULK_LINES} a request", "clients": FEW, **bulk}]
+    figures |= listed
+    figures |= {
+        "serving.recommend.precomputed_per_s": figures["serving.listed.per_s"],
+        "serving.events.per_s": bulk["per_s"] * BULK_LINES,
+        "serving.worker_rss_mb": _web_worker_bytes() / 2**20,
+    }
+    companions.stop("web")
+    companions.stop("events")
+    return {"figures": figures, "tables": {"load, generator on the same cores": table}}
+
+
+def _loads(
+    asked: Path, address: str, kinds: Sequence[tuple[str, str]]
+) -> tuple[dict[str, float], list[dict[str, object]]]:
     figures, table = dict[str, float](), list[dict[str, object]]()
-    for name, kind in LOADS:
+    for name, kind in kinds:
+        _locust(asked, address, kind, MANY, WARM_UP_SECONDS)
         alone, many = (_locust(asked, address, kind, clients, SECONDS) for clients in (FEW, MANY))
         figures |= {
             f"serving.{name}.p50_ms": alone["p50_ms"],
@@ -138,16 +165,7 @@ def load_test(settings: Settings, companions: Companions) -> dict[str, object]:
             f"serving.{name}.p99_ms_at_{MANY}": many["p99_ms"],
         }
         table += [{"asked": name, "clients": FEW, **alone}, {"asked": name, "clients": MANY, **many}]
-    bulk = _locust(asked, address, "ManyEvents", FEW, SECONDS)
-    table.append({"asked": f"events, {BULK_LINES} a request", "clients": FEW, **bulk})
-    figures |= {
-        "serving.events.per_s": bulk["per_s"] * BULK_LINES,
-        "serving.recommend.long_history_ratio": _long_history_ratio(address, key, histories),
-        "serving.worker_rss_mb": _web_worker_bytes() / 2**20,
-    }
-    companions.stop("web")
-    companions.stop("events")
-    return {"figures": figures, "tables": {"load, generator on the same cores": table}}
+    return figures, table
 
 
 def _new_key(settings: Settings) -> str:

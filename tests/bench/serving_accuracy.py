@@ -20,7 +20,8 @@ from shopgraph.embed.message_graph import catalogue_matrix
 from shopgraph.evaluation import DEPTH, NO_ITEM, Figures, Setting, evaluate, figures, paired_bootstrap
 from shopgraph.learning.overrides import configured
 from shopgraph.ranking.lists import Ids
-from shopgraph.ranking.served import COLD, FOLDER, OwnLines, ServedRanker
+from shopgraph.ranking.own_lines import OwnLines
+from shopgraph.ranking.served import COLD, FOLDER, ServedRanker
 from shopgraph.recommend.filters import Filters
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving, build_serving

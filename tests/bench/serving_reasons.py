@@ -13,6 +13,7 @@ from shopgraph.graph.connection import Graph
 from shopgraph.recommend.answer import Item, Recommendations
 from shopgraph.recommend.page import MOST_ITEMS
 from shopgraph.recommend.recommender import Recommender
+from shopgraph.recommend.standing import read_standing
 
 SHOWN = 20
 FEWEST_BOUGHT = 10
@@ -56,7 +57,7 @@ def faithfulness(
     for user in users:
         answer = _asked(recommender, user, as_of, SHOWN, in_full=True)
         item = next((item for item in answer.items if _evidence(item)), None)
-        bought = sorted(set(graph.wide("owned_ids", user=user, as_of=as_of)["items"]))
+        bought = sorted(set(read_standing(graph, as_of, user).own.products))
         if item is None or len(bought) < FEWEST_BOUGHT:
             continue
         evidence, others = _evidence(item), [one.id for one in answer.items if one is not item]

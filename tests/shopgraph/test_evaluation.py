@@ -93,6 +93,6 @@ def test_popularity_on_the_journey_is_the_protocols() -> None:
     published = {"all": (0.0576, 0.1692, 0.4717), "novel": (0.0271, 0.0458, 0.1401)}
     assert [found["all"]["users"], found["novel"]["users"]] == [2083, 2057]
     for setting, figure in published.items():
-        # the order of equally popular products moves novel: recall .0270 to .0272, ndcg .0457 to .0459 over twelve orders
+        # the order of equally popular products moves novel, over twelve: recall .0270 to .0272, ndcg .0457 to .0459
         assert [found[setting][f"{name}@20"] for name in ("recall", "ndcg")] == pytest.approx(figure[:2], abs=2e-4)
         assert found[setting]["mrr@20"] == pytest.approx(figure[2], abs=3e-4)

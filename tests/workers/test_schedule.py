@@ -11,7 +11,7 @@ from celery.exceptions import DuplicateTaskNameWarning
 
 from shopgraph.errors import BusyError
 from shopgraph.graph.connection import Graph
-from shopgraph.jobs import ENCODE_NEW, IO, NIGHTLY, RETRAIN_STEPS
+from shopgraph.jobs import CPU, ENCODE_NEW, IO, NIGHTLY, RANK_AHEAD, RETRAIN_STEPS
 from shopgraph.services.broker import Broker
 from shopgraph.settings import Settings
 from shopgraph_workers.__main__ import only_one
@@ -73,12 +73,30 @@ def test_newcomers_are_looked_for_every_other_second_and_looks_do_not_pile_up(
     assert len(said) == 1
 
 
+def test_lists_are_ranked_ahead_after_the_nights_retraining(
+    settings: Settings, broker: Broker, graph: Graph, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(settings)
+    entry = app.conf.beat_schedule["lists ranked ahead"]
+    assert (entry["task"], entry["options"]["queue"]) == (RANK_AHEAD, CPU)
+    assert beat_schedule(23)["lists ranked ahead"]["schedule"].hour == {2}
+    caplog.set_level("INFO")
+    assert app.tasks[RANK_AHEAD].apply().state == "SUCCESS"  # before the first release there is nothing to rank by
+    graph.driver.execute_query(
+        "CYPHER 25 CREATE (:Release {id: 'r', active: true, created_at: datetime()})", database_=graph.database
+    )
+    assert app.tasks[RANK_AHEAD].apply().state == "SUCCESS"
+    assert "r: lists for 0 users and 0 products" in caplog.text
+    runs = graph.driver.execute_query("MATCH (r:Run {kind: 'ranked'}) RETURN r.status", database_=graph.database)
+    assert [record[0] for record in runs.records] == ["succeeded", "succeeded"]
+
+
 def test_every_app_has_tasks_of_its_own(settings: Settings, broker: Broker) -> None:
     first = create_app(settings)
     with warnings.catch_warnings(action="error", category=DuplicateTaskNameWarning):
         second = create_app(settings)
-        assert {ENCODE_NEW, NIGHTLY, *RETRAIN_STEPS} <= second.tasks.keys()
-    for name in (ENCODE_NEW, NIGHTLY, *RETRAIN_STEPS):
+        assert {ENCODE_NEW, NIGHTLY, RANK_AHEAD, *RETRAIN_STEPS} <= second.tasks.keys()
+    for name in (ENCODE_NEW, NIGHTLY, RANK_AHEAD, *RETRAIN_STEPS):
         assert second.tasks[name].app is second
         assert first.tasks[name].app is first
 

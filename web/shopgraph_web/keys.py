@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from threading import Lock
 
-from sqlalchemy import select
+from cachetools import TTLCache
+from sqlalchemy import Engine, select
 
 from shopgraph.errors import InputError
 from shopgraph.settings import utc_now
@@ -15,6 +18,11 @@ from shopgraph_web.accounts import SCOPES, ApiKey, KeyScope, User, db
 PREFIX = "sg_"
 SHOWN_CHARACTERS = 9
 """How much of a key stays readable in lists, so that its owner finds it again."""
+REMEMBERED_SECONDS = 1.0
+"""Another process refuses a revoked key so much later: looking it up took as long as reading an answer's list."""
+
+_callers: TTLCache[tuple[Engine, str], Caller] = TTLCache(maxsize=1_000, ttl=REMEMBERED_SECONDS)
+_lock = Lock()
 
 
 def create_key(title: str, made_by: User | None = None, scopes: Iterable[str] = tuple(SCOPES)) -> str:
@@ -39,10 +47,29 @@ def create_key(title: str, made_by: User | None = None, scopes: Iterable[str] = 
     return text
 
 
-def find_key(text: str) -> ApiKey | None:
-    """The key that is in force under this text."""
-    found = select(ApiKey).where(ApiKey.hash == _hash(text), ApiKey.revoked_at.is_(None))
-    return db.session.scalars(found).unique().one_or_none()
+@dataclass(frozen=True)
+class Caller:
+    """Whom a key in force lets in."""
+
+    title: str
+    prefix: str
+    scopes: Sequence[str]
+
+
+def find_caller(text: str) -> Caller | None:
+    """Whom a key lets in; a process believes what it read of a key for `REMEMBERED_SECONDS`."""
+    asked = (db.engine, _hash(text))
+    with _lock:
+        known = _callers.get(asked)
+    if known is None:
+        found = select(ApiKey).where(ApiKey.hash == asked[1], ApiKey.revoked_at.is_(None))
+        key = db.session.scalars(found).unique().one_or_none()
+        if key is None:
+            return None
+        known = Caller(key.title, key.prefix, key.scopes)
+        with _lock:
+            _callers[asked] = known
+    return known
 
 
 def list_keys() -> list[ApiKey]:
@@ -61,6 +88,8 @@ def revoke_key(prefix: str) -> ApiKey:
         raise InputError(f"no key begins with {prefix!r}: 'shopgraph keys list' shows how they begin")
     key.revoked_at = key.revoked_at or utc_now()
     db.session.commit()
+    with _lock:
+        _callers.clear()
     return key
 
 

@@ -12,7 +12,7 @@ from limits.errors import StorageError
 from limits.storage import RedisStorage
 
 from shopgraph.errors import ConfigurationError
-from shopgraph_web.accounts import ApiKey
+from shopgraph_web.keys import Caller
 
 NAME = "shopgraph_rate_limit"
 UNLOGGED = "unlogged+"
@@ -55,7 +55,7 @@ class RateLimit:
         )
         self._hit = limit(_passed)
 
-    def count(self, key: ApiKey) -> None:
+    def count(self, key: Caller) -> None:
         """Count a request of a key.
 
         Raises:
@@ -84,7 +84,7 @@ class RateLimit:
         return response
 
 
-def count(key: ApiKey) -> None:
+def count(key: Caller) -> None:
     """Count for the application that handles this request, where it has a limit; see `RateLimit.count`."""
     limit: RateLimit | None = current_app.extensions.get(NAME)
     if limit is not None:

@@ -14,16 +14,18 @@ from redis import Redis
 from shopgraph.errors import BusyError, InputError, PublishError, ServiceError
 from shopgraph.jobs import (
     BROKER_OPTIONS,
+    CPU,
     ENCODE_NEW,
     IO,
     NIGHTLY,
+    RANK_AHEAD,
     RETRAIN_STEPS,
     SOCKET_TIMEOUT_SECONDS,
     Jobs,
     RetrainRequest,
 )
 from shopgraph.settings import Settings
-from shopgraph.wiring_serving import broker_url
+from shopgraph.wiring_serving import broker_url, rank_ahead_now
 from shopgraph.wiring_training import build_training
 from shopgraph_workers.execution import RUN, DroppedError, Execution, StoppingError
 from shopgraph_workers.lease import LeaseTerms
@@ -69,6 +71,7 @@ def create_app(settings: Settings) -> Celery:
     _register_steps(app, execution)
     _register_nightly(app, url, execution)
     _register_newcomers(app, execution)
+    _register_lists(app, execution, settings)
     _connect_signals(Recovery(Jobs(url), runs, terms, execution), stopping)
     return app
 
@@ -114,6 +117,18 @@ def _register_newcomers(app: Celery, execution: Execution) -> None:
         told.clear()
         if encoded.products or encoded.users:
             logger.info("%s: %d products and %d users encoded", encoded.release, encoded.products, encoded.users)
+
+
+def _register_lists(app: Celery, execution: Execution, settings: Settings) -> None:
+    @app.task(name=RANK_AHEAD, queue=CPU, shared=False)
+    def rank() -> None:
+        try:
+            found = rank_ahead_now(execution.training.graph, settings)
+        except (BusyError, PublishError, ServiceError) as error:
+            logger.warning("nothing is ranked ahead: %s", error)
+            return
+        if found is not None:
+            logger.info("%s: lists for %d users and %d products", found.release, found.users, found.products)
 
 
 def _connect_signals(recovery: Recovery, stopping: threading.Event) -> None:

@@ -12,6 +12,7 @@ from shopgraph.cli import (
     export,
     findings,
     ingest,
+    rank,
     recommend,
     releases,
     retrain,
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     web.register(app)
     app.command()(retrain.retrain)
     app.command()(encode.encode)
+    app.command()(rank.rank)
     app.command()(worker.worker)
     app.command()(worker.beat)
     app.command()(worker.queues)

@@ -29,7 +29,7 @@ def worker(
 
 
 def beat() -> None:
-    """Send the nightly retraining and the looks for newcomers on time until stopped; run one of it."""
+    """Send the nightly retraining, the lists after it and the looks for newcomers on time until stopped; run one."""
     _supervise({"beat": ["beat"]})
 
 

@@ -1,9 +1,9 @@
-"""One driver a process; runs named queries in managed transactions, which are the only place that retries."""
+"""One driver a process; runs named queries, and tries again where a server says that this may help."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from types import TracebackType
@@ -94,12 +94,7 @@ class Graph:
 
     def read(self, name: str, /, **params: Any) -> list[Record]:
         """Run a read query; all its records."""
-        query = self._query(name, "read", params)
-
-        def work(tx: neo4j.ManagedTransaction) -> list[Record]:
-            return [record.data() for record in tx.run(query.text, params)]
-
-        return self._execute(query, work)
+        return self._read(name, params, lambda found: [record.data() for record in found])
 
     def record(self, name: str, /, **params: Any) -> Record | None:
         """Run a read query that answers with at most one (wide) record."""
@@ -113,12 +108,7 @@ class Graph:
 
         `Record.data()` walks every element of every list in Python: ten times the cost of reading a million numbers.
         """
-        query = self._query(name, "read", params)
-
-        def work(tx: neo4j.ManagedTransaction) -> list[Record]:
-            return [dict(record.items()) for record in tx.run(query.text, params)]
-
-        found = self._execute(query, work)
+        found = self._read(name, params, lambda found: [dict(record.items()) for record in found])
         if len(found) != 1:
             raise QueryError(f"{name} answered with {len(found)} records where exactly one was expected")
         return found[0]
@@ -141,7 +131,8 @@ class Graph:
         def work(tx: neo4j.ManagedTransaction) -> list[Record]:
             return [record.data() for record in tx.run(query.text, params)]
 
-        return self._execute(query, work)
+        with self._told(query), self.driver.session(database=self.database) as session:
+            return session.execute_write(self._bounded(work))
 
     def write_batches(
         self, name: str, rows: Iterable[Any], /, batch_size: int = 5_000, **params: Any
@@ -168,12 +159,27 @@ class Graph:
             raise QueryError(f"{name} takes {sorted(query.params)}, was given {sorted(params)}")
         return query
 
-    def _execute(self, query: Query, work: Any) -> list[Record]:
-        bounded = neo4j.unit_of_work(timeout=self._timeout_seconds)(work)
-        access = neo4j.READ_ACCESS if query.mode == "read" else neo4j.WRITE_ACCESS
-        with self._told(query), self.driver.session(database=self.database, default_access_mode=access) as session:
-            run = session.execute_read if query.mode == "read" else session.execute_write
-            return run(bounded)
+    def _read(
+        self, name: str, params: dict[str, Any], handed_out: Callable[[neo4j.Result], list[Record]]
+    ) -> list[Record]:
+        """A read is one statement: it needs no transaction around it, which would double its round trips.
+
+        One that fails passingly is repeated as a managed transaction, which tries again for as long as is due.
+        """
+        query = self._query(name, "read", params)
+        with (
+            self._told(query),
+            self.driver.session(database=self.database, default_access_mode=neo4j.READ_ACCESS) as session,
+        ):
+            try:
+                return handed_out(session.run(neo4j.Query(query.text, timeout=self._timeout_seconds), params))
+            except (DriverError, Neo4jError) as error:
+                if not error.is_retryable():
+                    raise
+                return session.execute_read(self._bounded(lambda tx: handed_out(tx.run(query.text, params))))
+
+    def _bounded(self, work: Callable[[neo4j.ManagedTransaction], list[Record]]) -> Any:
+        return neo4j.unit_of_work(timeout=self._timeout_seconds)(work)
 
     @contextmanager
     def _told(self, query: Query) -> Iterator[None]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from shopgraph.ranking.features import Features
 from shopgraph.ranking.lambdamart import Ranker
 from shopgraph.ranking.lists import Ids, Lists
 from shopgraph.ranking.market import Market
+from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.ranking.past import Lines, Past
 
 FOLDER = "ranker"
@@ -28,24 +30,47 @@ NAMED_WITHIN = 20
 
 
 @dataclass(frozen=True)
-class OwnLines:
-    """What a user bought before a moment, a line each: product ids, times in milliseconds since 1970 UTC, units, the
-    line's total paid (NaN where it is not stated) and what was taken off it."""
-
-    products: Sequence[str]
-    times_ms: Sequence[int]
-    quantities: Sequence[int]
-    amounts: Sequence[float]
-    discounts: Sequence[float]
-
-
-@dataclass(frozen=True)
 class RankedProduct:
     """A product, best first, with the sources that rank it high, the one that does most first."""
 
     id: str
     score: float
     sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ranking(Sequence[RankedProduct]):
+    """A user's candidates, best first, each put into words only where it is asked for.
+
+    Shapes:
+        scores, order: (rows,); rows of the candidates by falling score
+    """
+
+    ids: Ids
+    candidates: Candidates | None = None
+    scores: np.ndarray = field(default_factory=lambda: np.empty(0))
+    order: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @overload
+    def __getitem__(self, place: int) -> RankedProduct: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[RankedProduct]: ...
+
+    def __getitem__(self, place: int | slice) -> RankedProduct | list[RankedProduct]:
+        if isinstance(place, slice):
+            return self._told(self.order[place])
+        return self._told(self.order[[place]])[0]
+
+    def _told(self, rows: np.ndarray) -> list[RankedProduct]:
+        if self.candidates is None or not len(rows):
+            return []
+        ids, sources = self.ids.of_rows(self.candidates.products[rows]), _sources(self.candidates.scores, rows)
+        scores = self.scores[rows].tolist()
+        return [RankedProduct(*product) for product in zip(ids, scores, sources, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -92,8 +117,8 @@ class ServedRanker:
         moment: datetime,
         others: Sequence[str] = (),
         without: Collection[str] = (),
-    ) -> list[RankedProduct]:
-        """The user's candidates by falling score; nothing where the user was not there when the ranker was trained.
+    ) -> Ranking:
+        """The user's candidates by falling score; none where the user was not there when the ranker was trained.
 
         Args:
             others: products to rank too, which no list names; those the ranker does not know are left out.
@@ -101,16 +126,19 @@ class ServedRanker:
         """
         candidates = self._candidates(setting, user_id, others)
         if candidates is None:
-            return []
+            return Ranking(self.products)
         barred = self.products.rows(list(without))
         candidates = candidates.chosen(~np.isin(candidates.products, barred[barred >= 0]))
         scores = self.rankers[setting].scores(self._features(candidates, own, moment))
-        order = np.lexsort((candidates.products, -scores))
-        ids, sources = self.products.of_rows(candidates.products[order]), self._sources(candidates, order)
-        return [
-            RankedProduct(name, float(score), said)
-            for name, score, said in zip(ids, scores[order], sources, strict=True)
-        ]
+        return Ranking(self.products, candidates, scores, np.lexsort((candidates.products, -scores)))
+
+    def listed(self, setting: str, products: Sequence[str]) -> dict[str, int]:
+        """How many users' lists name each product; products that it does not know are left out."""
+        if setting not in self.lists:
+            return {}
+        rows = self.products.rows(list(products))
+        counts = self.lists[setting].users_by_product(len(self.products))
+        return {name: int(counts[row]) for name, row in zip(products, rows, strict=True) if row >= 0}
 
     def contributions(
         self, setting: str, user_id: str, own: OwnLines, moment: datetime, products: Sequence[str]
@@ -155,12 +183,12 @@ class ServedRanker:
         )
         return Lines.stated(purchases, units, amounts, discounts)
 
-    def _sources(self, candidates: Candidates, order: np.ndarray) -> list[tuple[str, ...]]:
-        """Of each product in the order given, the sources that rank it within the first, by rank."""
-        table = candidates.scores
-        columns = [place for place, name in enumerate(table.names) if name.endswith("_rank")]
-        names = [table.names[place].removesuffix("_rank") for place in columns]
-        ranks = np.expm1(table.values[order][:, columns])
-        best = np.argsort(ranks, axis=1, kind="stable")
-        within = np.take_along_axis(ranks, best, axis=1) < NAMED_WITHIN
-        return [tuple(names[place] for place in row[kept].tolist()) for row, kept in zip(best, within, strict=True)]
+
+def _sources(table: Features, rows: np.ndarray) -> list[tuple[str, ...]]:
+    """Of each row, the sources that rank it within the first, by rank."""
+    columns = [place for place, name in enumerate(table.names) if name.endswith("_rank")]
+    names = [table.names[place].removesuffix("_rank") for place in columns]
+    ranks = np.expm1(table.values[rows][:, columns])
+    best = np.argsort(ranks, axis=1, kind="stable")
+    within = np.take_along_axis(ranks, best, axis=1) < NAMED_WITHIN
+    return [tuple(names[place] for place in row[kept].tolist()) for row, kept in zip(best, within, strict=True)]

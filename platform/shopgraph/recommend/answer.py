@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shopgraph.graph.connection import Graph
+from shopgraph.recommend.evidence import Facts
 from shopgraph.recommend.explanation import Reason, explain
 from shopgraph.recommend.fusion import Fused
 
@@ -55,23 +55,18 @@ class Recommendations:
 
 
 def explained_items(
-    graph: Graph, kept: Sequence[Fused], user_id: str, moment: datetime, details: Mapping[str, Detail]
+    kept: Sequence[Fused], facts_of: Callable[[Fused], Facts | None], user_id: str, details: Mapping[str, Detail]
 ) -> list[Item]:
     """What was chosen, each with its title and the reason why a user (none: "") is shown it.
 
     Args:
+        facts_of: what the graph says now of a product; None of one that left it.
         details: by product, of those that have any; they choose the path of its reason.
     """
-    if not kept:
-        return []
-    items, via = [item.id for item in kept], [item.via for item in kept]
-    facts = {
-        fact["id"]: fact for fact in graph.wide("reasons", user=user_id, as_of=moment, items=items, via=via)["facts"]
-    }
     explained = []
     for item in kept:
-        if item.id in facts:
-            fact, detail = facts[item.id], details.get(item.id)
-            reason = explain(user_id, item, fact, detail.features if detail else {})
-            explained.append(Item(item.id, fact["title"], item.score, list(item.sources), reason, detail))
+        facts, detail = facts_of(item), details.get(item.id)
+        if facts is not None:
+            reason = explain(user_id, item, facts, detail.features if detail else {})
+            explained.append(Item(item.id, facts.title, item.score, list(item.sources), reason, detail))
     return explained

@@ -19,6 +19,11 @@ class Clock:
         self._graph = graph
         self._kind = kind
 
+    @property
+    def moment(self) -> datetime | None:
+        """As `read_standing` takes it: None where the clock follows the data, which that reads anyway."""
+        return utc_now() if self._kind == "wall" else None
+
     def now(self) -> datetime:
         """Where the clock follows the data it is read anew each time: an event changes the very next answer."""
         if self._kind == "wall":

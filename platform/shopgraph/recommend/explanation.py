@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shopgraph.recommend.evidence import BOUGHT_WITH, Facts, Path
 from shopgraph.recommend.fusion import Fused
 
-RELATION_ORDER = ("BOUGHT_WITH", "WRITTEN_BY", "IN_CATEGORY", "MADE_BY", "HAS_ATTRIBUTE")
+RELATION_ORDER = (BOUGHT_WITH, "WRITTEN_BY", "IN_CATEGORY", "MADE_BY", "HAS_ATTRIBUTE")
 SHARED_LABEL = {"WRITTEN_BY": "Author", "IN_CATEGORY": "Category", "MADE_BY": "Brand", "HAS_ATTRIBUTE": "Attribute"}
 PREFERRED = {
     "category_favourites": ("IN_CATEGORY",),
@@ -48,11 +49,10 @@ class Reason:
     path: list[dict[str, Any]]
 
 
-def explain(user_id: str, item: Fused, facts: Mapping[str, Any], features: Mapping[str, float] = {}) -> Reason:
+def explain(user_id: str, item: Fused, facts: Facts, features: Mapping[str, float] = {}) -> Reason:
     """Choose and word the reason of one item.
 
     Args:
-        facts: the item's entry of the query `reasons`.
         features: what each feature adds to the item's score, where that is known: the path is of the relation whose
             features add most.
     """
@@ -60,18 +60,25 @@ def explain(user_id: str, item: Fused, facts: Mapping[str, Any], features: Mappi
     if found_by is not None:
         return Reason(found_by, [])
     user = {"label": "User", "id": user_id, "title": ""}
-    target = {"label": "Product", "id": item.id, "title": facts["title"]}
-    if facts["times"]:
-        times = "once" if facts["times"] == 1 else f"{facts['times']} times"
-        text = f"You bought this {times}, last on {facts['last'].to_native():%d %B %Y}"
+    target = {"label": "Product", "id": item.id, "title": facts.title}
+    if facts.times:
+        times = "once" if facts.times == 1 else f"{facts.times} times"
+        text = f"You bought this {times}, last on {facts.last:%d %B %Y}"
         return Reason(text, [user, _relation("PURCHASED"), target])
-    popular = _popular(facts["popularity"])
-    if item.sources[0] in POPULAR_SOURCES and facts["popularity"]:
+    popular = _popular(facts.popularity)
+    if item.sources[0] in POPULAR_SOURCES and facts.popularity:
         return Reason(popular, [])
-    chosen = _choose((*_by_features(features), *PREFERRED.get(item.sources[0], ()), *RELATION_ORDER), facts["paths"])
+    chosen = chosen_path(item, facts, features)
     if chosen is None:
         return Reason(popular, [])
     return Reason(_words(chosen), _path(user, chosen, target))
+
+
+def chosen_path(item: Fused, facts: Facts, features: Mapping[str, float] = {}) -> Path | None:
+    """The path that speaks for an item; see `explain`."""
+    by_relation = {path.relation: path for path in facts.paths}
+    order = (*_by_features(features), *PREFERRED.get(item.sources[0], ()), *RELATION_ORDER)
+    return next((by_relation[relation] for relation in order if relation in by_relation), None)
 
 
 def _by_features(features: Mapping[str, float]) -> list[str]:
@@ -84,38 +91,32 @@ def _by_features(features: Mapping[str, float]) -> list[str]:
     return sorted((relation for relation, added in total.items() if added > 0), key=lambda one: -total[one])
 
 
-def _choose(order: Sequence[str], paths: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    by_relation = {path["relation"]: path for path in paths}
-    return next((by_relation[relation] for relation in order if relation in by_relation), None)
-
-
 def _popular(buyers: int) -> str:
     if not buyers:
         return "Close to what you like in the learned graph"
     return f"Bought by {buyers} {'person' if buyers == 1 else 'people'} in the last four weeks"
 
 
-def _words(path: Mapping[str, Any]) -> str:
-    bond = {"PURCHASED": "you bought", "VIEWED": "you viewed"}.get(path["bond"])
-    product = path["product_title"]
+def _words(path: Path) -> str:
+    bond = {"PURCHASED": "you bought", "VIEWED": "you viewed"}.get(path.bond or "")
+    product, shared = path.product_title, path.shared_name
     like = f"{product}, which {bond}" if bond else product
-    shared = path["shared_name"]
     return {
         "BOUGHT_WITH": f"Often bought together with {like}",
         "WRITTEN_BY": f"By {shared}, like {like}",
         "IN_CATEGORY": f"{shared}, like {like}",
         "MADE_BY": f"From {shared}, like {like}",
-        "HAS_ATTRIBUTE": f"Shares {path['shared_key']} {shared} with {like}",
-    }[path["relation"]]
+        "HAS_ATTRIBUTE": f"Shares {path.shared_key} {shared} with {like}",
+    }[path.relation]
 
 
-def _path(user: dict[str, Any], path: Mapping[str, Any], target: dict[str, Any]) -> list[dict[str, Any]]:
-    product = {"label": "Product", "id": path["product"], "title": path["product_title"]}
-    start = [user, _relation(path["bond"]), product] if path["bond"] else [product]
-    if path["relation"] == "BOUGHT_WITH":
-        return [*start, _relation("BOUGHT_WITH"), target]
-    shared = {"label": SHARED_LABEL[path["relation"]], "id": path["shared"], "title": path["shared_name"]}
-    return [*start, _relation(path["relation"]), shared, _relation(path["relation"], forward=False), target]
+def _path(user: dict[str, Any], path: Path, target: dict[str, Any]) -> list[dict[str, Any]]:
+    product = {"label": "Product", "id": path.product, "title": path.product_title}
+    start = [user, _relation(path.bond), product] if path.bond else [product]
+    if path.relation == BOUGHT_WITH:
+        return [*start, _relation(BOUGHT_WITH), target]
+    shared = {"label": SHARED_LABEL[path.relation], "id": path.shared, "title": path.shared_name}
+    return [*start, _relation(path.relation), shared, _relation(path.relation, forward=False), target]
 
 
 def _relation(kind: str, forward: bool = True) -> dict[str, Any]:

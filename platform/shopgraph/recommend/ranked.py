@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from shopgraph.graph.connection import Graph
-from shopgraph.ranking.served import COLD, FOLDER, OwnLines, RankedProduct, ServedRanker
+from shopgraph.ranking.served import COLD, FOLDER, RankedProduct, ServedRanker
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.filters import Filters, allowed
 from shopgraph.recommend.fusion import Blend, Fused, fuse
+from shopgraph.recommend.rerank import explored
+from shopgraph.recommend.standing import Standing
 from shopgraph.schema import RANKER
 
 
@@ -27,29 +29,24 @@ class LearnedFusion:
         self._graph = graph
         self._models = models
 
-    def products(
-        self, versions: Mapping[str, str], context: Mapping[str, Any], filters: Filters
-    ) -> list[RankedProduct]:
+    def products(self, standing: Standing, context: Mapping[str, Any], filters: Filters) -> list[RankedProduct]:
         """The user's best products that may be shown now, as many as `limit`.
 
         Nothing where the release names no ranker, where its files are not on this machine, and where it does not know
         the user: rank fusion answers then.
 
         Args:
-            versions: of the release, by family.
             context: what sources are asked with, see `PARAMETERS`.
 
         Raises:
             InputError: the ranker's files are damaged.
         """
-        ranker = self._ranker(versions)
+        ranker = self._ranker(standing)
         if ranker is None:
             return []
-        user, moment, limit = context["user"], context["as_of"], context["limit"]
-        own = self._own_lines(context)
-        setting = _setting(context)
+        own, limit, setting = standing.own, context["limit"], _setting(context)
         others = [] if setting == COLD else [*context["session"], *set(own.products)]
-        found = ranker.ranked(setting, user, own, moment, others, context["without"])
+        found = ranker.ranked(setting, context["user"], own, standing.as_of, others, context["without"])
         kept: list[RankedProduct] = []
         for start in range(0, len(found), limit):
             asked = found[start : start + limit]
@@ -60,25 +57,33 @@ class LearnedFusion:
         return kept[:limit]
 
     def contributions(
-        self, versions: Mapping[str, str], context: Mapping[str, Any], products: Sequence[str]
+        self, standing: Standing, context: Mapping[str, Any], products: Sequence[str]
     ) -> dict[str, dict[str, float]]:
         """What each feature adds to a product's score, by product; nothing where `products` has nothing.
 
         Raises:
             InputError: the ranker's files are damaged.
         """
-        ranker = self._ranker(versions)
+        ranker = self._ranker(standing)
         if ranker is None:
             return {}
-        own = self._own_lines(context)
-        return ranker.contributions(_setting(context), context["user"], own, context["as_of"], products)
+        return ranker.contributions(_setting(context), context["user"], standing.own, standing.as_of, products)
 
-    def _ranker(self, versions: Mapping[str, str]) -> ServedRanker | None:
-        folder = self._models / versions[RANKER] / FOLDER if RANKER in versions else None
+    def explored(
+        self, best: Sequence[Fused], n: int, share: float, standing: Standing, context: Mapping[str, Any]
+    ) -> list[Fused]:
+        """See `explored`; of what the ranker ranked.
+
+        Raises:
+            InputError: the ranker's files are damaged.
+        """
+        ranker, products = self._ranker(standing), [item.id for item in best if RANKER in item.shares]
+        return explored(best, n, share, ranker.listed(_setting(context), products)) if ranker else list(best)
+
+    def _ranker(self, standing: Standing) -> ServedRanker | None:
+        version = standing.versions.get(RANKER)
+        folder = self._models / version / FOLDER if version else None
         return _opened(folder) if folder is not None and folder.is_dir() else None
-
-    def _own_lines(self, context: Mapping[str, Any]) -> OwnLines:
-        return OwnLines(**self._graph.wide("own_lines", user=context["user"], as_of=context["as_of"]))
 
 
 def _setting(context: Mapping[str, Any]) -> str:

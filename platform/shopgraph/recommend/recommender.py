@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.ranking.served import RankedProduct
-from shopgraph.recommend.answer import Detail, Recommendations, explained_items
+from shopgraph.recommend.answer import Detail, Item, Recommendations, explained_items
 from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.evidence import Evidence
 from shopgraph.recommend.filters import ANYTHING, Filters
 from shopgraph.recommend.fusion import Blend, Fused
 from shopgraph.recommend.governance import Governance
 from shopgraph.recommend.liking import Liking
-from shopgraph.recommend.page import Page
+from shopgraph.recommend.page import MOST_ITEMS, Page
 from shopgraph.recommend.query import QueryVectors, any_word
+from shopgraph.recommend.question import OF_A_QUERY, TOLD, Question
 from shopgraph.recommend.ranked import LearnedFusion, joined
+from shopgraph.recommend.ranked_lists import Listed, RankedLists
 from shopgraph.recommend.rerank import rerank
-from shopgraph.recommend.retrieval import RecommendConfig, Retrieval
-from shopgraph.recommend.standing import Standing, read_standing, without
+from shopgraph.recommend.retrieval import EXPLORED_AMONG, RecommendConfig, Retrieval
+from shopgraph.recommend.standing import Standing, read_standing
+from shopgraph.recommend.steps import IN_SESSION, steps
 from shopgraph.schema import RANKER
 
-IN_SESSION = "session_neighbours"
 BY_VECTOR = "text_search"
-OF_A_QUERY = {"query", "vector"}
-"""Parameters of sources that answer a query, not a user."""
-TOLD = {
-    "session": "products bought last",
-    "like": "products bought last",
-    "product": "the product bought last",
-    "user": "history",
-}
-"""By parameter, in words, what `offered` tells a source of a user."""
-DEEPER = 5
-"""Times as much is asked of sources where filters, or variants of one product, may take away what they offer."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question about products."""
-
-    step: str
-    """What the answer rests on, see `Recommendations`."""
-    blend: Blend
-    subject: Mapping[str, Any]
-    """What only its sources are asked with."""
-    without: Sequence[str] = ()
-    """Products that are no answer to it."""
-    via: str | None = None
-    """The product that speaks for every answer; by default each source names one."""
+USUAL = 20
+"""Products that most answers hold."""
 
 
 class Recommender:
@@ -83,11 +62,12 @@ class Recommender:
         self._retrieval = Retrieval(graph, self._config)
         self._sources = self._retrieval.sources
         self._governance = Governance(graph, self._sources)
+        self._lists = RankedLists(graph)
 
     def recommend(
         self,
         user_id: str,
-        n: int = 20,
+        n: int = USUAL,
         exclude_owned: bool = False,
         as_of: datetime | None = None,
         *,
@@ -116,8 +96,7 @@ class Recommender:
             scenario: the place that the answer is for; rules of that place apply beside those of all places.
             diversity: how much it counts that products are unlike each other, 0 to 1; see `diversified`.
             offset: the place of the first product, from 0; pages of as many products do not overlap.
-            new_only: only products that nobody has bought yet: by the ranker's own setting for them, or else what reads
-                like the user's purchases and states what they do; for anyone else, of the categories that sell best.
+            new_only: only products that nobody has bought yet; those of the categories that sell best for a newcomer.
             in_full: say of each product what its place rests on, and let that choose the path of its reason.
 
         Raises:
@@ -127,37 +106,52 @@ class Recommender:
         page = Page(n, offset)
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
-        moment = as_of or self._clock.now()
+        if as_of is None and not (session or session_id or diversity or in_full or new_only):
+            listed = self._lists.of_user(user_id, exclude_owned, scenario, filters, page)
+            answer = self._from_list(listed, page, "personal", filters, user_id)
+            if answer is not None:
+                return answer
+        standing = read_standing(self._graph, as_of or self._clock.moment, user_id, session_id, scenario)
         if new_only:
-            filters = replace(filters, unbought_before=moment)
-        standing = read_standing(self._graph, moment, user_id, session_id, scenario)
+            filters = replace(filters, unbought_before=standing.as_of)
         session = list(dict.fromkeys([*session, *standing.interest]))
-        left_out = [*without(self._graph, standing, user_id, moment, exclude_owned), *filters.exclude]
+        left_out = [*standing.without(exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
-        deeper = filters.narrow or standing.has_variants
-        context = self._retrieval.context(standing, moment, DEEPER * n if deeper else n, **asked)
+        context = self._retrieval.context(standing, page.depth(filters.narrow or standing.has_variants), **asked)
         barred = {*left_out, *session}
         step, kept, note = "popular", list[Fused](), ""
-        for name, blend in self._steps(standing, exclude_owned, session, filters):
+        for name, blend in steps(self._config.fusion, standing, exclude_owned, session, new_only):
             if as_of is not None:
                 standing.require_honest(as_of, blend)
-            ranked = self._learned_products(context, standing, filters) if name == "personal" else []
-            if ranked:
-                fused = self._joined(ranked, blend, context, standing)
-            else:
-                fused = self._retrieval.fused(blend, context, standing)
+            fused = self._fused(name, blend, context, standing, filters)
             fused = self._governance.filtered(fused, filters, context, standing)
-            best = rerank(fused, page.pool_of(standing.has_variants), barred)
+            best = self._best(fused, n, barred, context, standing)
             pool, said = self._governance.ruled(best, standing, barred, filters)
             note = note or said
             step, kept = name, self._governance.unlike(pool, page.wanted, diversity, standing)
             if kept:
                 break
         details = self._details(page.cut(kept), standing, context) if in_full else {}
-        return self._answer(kept, page, standing, moment, step, user_id, note, details)
+        return self._answer(kept, page, standing, step, user_id, note, details)
+
+    def ahead(self, user_id: str, standing: Standing, exclude_owned: bool) -> list[Fused]:
+        """What `recommend` chooses from for a user outside a visit, before rules; nothing for who has no history."""
+        if not standing.active:
+            return []
+        left_out, session = standing.without(exclude_owned), standing.interest
+        asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned}
+        context = self._retrieval.context(standing, USUAL, **asked)
+        step, blend = steps(self._config.fusion, standing, exclude_owned, session)[0]
+        fused = self._fused(step, blend, context, standing, ANYTHING)
+        return self._best(fused, USUAL, {*left_out, *session}, context, standing)[:MOST_ITEMS]
+
+    def ahead_like(self, product_id: str, standing: Standing) -> list[Fused]:
+        """What `similar` chooses from, before rules."""
+        question = self._like_product(product_id)
+        return rerank(self._about(question, USUAL, standing, ANYTHING), MOST_ITEMS, question.without)
 
     def similar(
-        self, product_id: str, n: int = 20, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
+        self, product_id: str, n: int = USUAL, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
     ) -> Recommendations:
         """The `n` products most like one product, by baskets and by both embeddings.
 
@@ -165,15 +159,22 @@ class Recommender:
             offset, filters, scenario: see `recommend`; nothing fills up what is filtered out.
 
         Raises:
-            InputError: `n` or `offset` out of range.
+            InputError: `n` or `offset` out of range; `UnknownProductsError` where the product is not in the graph.
         """
-        question = Question("similar", self._config.fusion.similar, {"product": product_id}, [product_id], product_id)
-        moment = self._clock.now()
-        standing = read_standing(self._graph, moment, scenario=scenario)
-        return self._about_products(question, Page(n, offset), standing, moment, filters)
+        page = Page(n, offset)
+        listed = self._lists.like_product(product_id, scenario, filters, page)
+        answer = self._from_list(listed, page, "similar", filters)
+        if answer is not None:
+            return answer
+        question = self._like_product(product_id)
+        standing = read_standing(self._graph, self._clock.moment, scenario=scenario)
+        answer = self._about_products(question, page, standing, filters)
+        if not answer.items:
+            Liking([product_id]).require_known(self._graph)
+        return answer
 
     def like_these(
-        self, liking: Liking, n: int = 20, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
+        self, liking: Liking, n: int = USUAL, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
     ) -> Recommendations:
         """The `n` products most like some and least like others, by baskets and by both embeddings.
 
@@ -190,12 +191,11 @@ class Recommender:
         liking.require_known(self._graph)
         subject = {"like": list(liking.like), "unlike": list(liking.unlike)}
         question = Question("like", self._config.fusion.like, subject, liking.products)
-        moment = self._clock.now()
-        standing = read_standing(self._graph, moment, scenario=scenario)
-        return self._about_products(question, page, standing, moment, filters)
+        standing = read_standing(self._graph, self._clock.moment, scenario=scenario)
+        return self._about_products(question, page, standing, filters)
 
     def search(
-        self, query: str, n: int = 20, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
+        self, query: str, n: int = USUAL, scenario: str = "", *, offset: int = 0, filters: Filters = ANYTHING
     ) -> Recommendations:
         """The `n` products that best answer a query, by their words and by the text embedding.
 
@@ -205,14 +205,14 @@ class Recommender:
         Raises:
             InputError: `n` or `offset` out of range, or the serving version's query encoder is damaged.
         """
-        page, blend, moment = Page(n, offset), self._config.fusion.search, self._clock.now()
-        standing = read_standing(self._graph, moment, scenario=scenario)
+        page, blend = Page(n, offset), self._config.fusion.search
+        standing = read_standing(self._graph, self._clock.moment, scenario=scenario)
         vector = self._vectors(standing.versions.get("text"), query)
         step = "search"
         if vector is None:
             blend, step = blend.with_source(BY_VECTOR, 0.0), "words"
         question = Question(step, blend, {"query": any_word(query), "vector": vector})
-        return self._about_products(question, page, standing, moment, filters)
+        return self._about_products(question, page, standing, filters)
 
     @property
     def sources(self) -> list[str]:
@@ -228,7 +228,7 @@ class Recommender:
         self,
         source: str,
         user_id: str,
-        n: int = 20,
+        n: int = USUAL,
         exclude_owned: bool = False,
         as_of: datetime | None = None,
         *,
@@ -242,82 +242,94 @@ class Recommender:
             InputError: see `recommend`.
         """
         Page(n)
-        moment = as_of or self._clock.now()
-        standing = read_standing(self._graph, moment, user_id)
+        standing = read_standing(self._graph, as_of or self._clock.moment, user_id)
         if as_of is not None:
             standing.require_honest(as_of, Blend({source: 1.0}))
-        left_out = without(self._graph, standing, user_id, moment, exclude_owned)
+        left_out = standing.without(exclude_owned)
         subject = {"user": user_id, "session": list(session), "product": next(iter(session), "")}
-        context = self._retrieval.context(standing, moment, n, **subject, without=left_out, novel=exclude_owned)
+        context = self._retrieval.context(standing, n, **subject, without=left_out, novel=exclude_owned)
         found = self._sources.candidates(source, context, standing.slots)
         barred = set(left_out)  # a source of products like one product is not told what to leave out
         return [candidate.id for candidate in found if candidate.id not in barred][:n]
 
     def known_until(self) -> datetime | None:
         """The newest event that derived values and the vectors of the serving release carry."""
-        return read_standing(self._graph, self._clock.now()).newest
+        return read_standing(self._graph, self._clock.moment).newest
 
-    def _about_products(
-        self, question: Question, page: Page, standing: Standing, moment: datetime, filters: Filters
-    ) -> Recommendations:
+    def _about_products(self, question: Question, page: Page, standing: Standing, filters: Filters) -> Recommendations:
         """What answers a question about products, whoever asks."""
         without = [*question.without, *filters.exclude]
-        depth = DEEPER * page.n if filters.narrow or standing.has_variants else page.n
-        context = self._retrieval.context(
-            standing, moment, depth, **question.subject, without=without, **filters.bounds
-        )
-        fused = self._governance.passing(self._retrieval.fused(question.blend, context, standing), filters)
+        fused = self._about(question, page.depth(filters.narrow or standing.has_variants), standing, filters)
         best = rerank(fused, page.pool_of(standing.has_variants), without)
         pool, note = self._governance.ruled(best, standing, without, filters, question.without)
-        if question.via is not None:
-            pool = [replace(item, via=question.via) for item in pool]
-        return self._answer(pool[: page.wanted], page, standing, moment, question.step, note=note)
+        return self._answer(pool[: page.wanted], page, standing, question.step, note=note)
+
+    def _about(self, question: Question, n: int, standing: Standing, filters: Filters) -> list[Fused]:
+        without = [*question.without, *filters.exclude]
+        context = self._retrieval.context(standing, n, **question.subject, without=without, **filters.bounds)
+        fused = self._governance.passing(self._retrieval.fused(question.blend, context, standing), filters)
+        return fused if question.via is None else [replace(item, via=question.via) for item in fused]
+
+    def _like_product(self, product_id: str) -> Question:
+        blend = self._config.fusion.similar
+        return Question("similar", blend, {"product": product_id}, [product_id], product_id)
+
+    def _from_list(
+        self, listed: Listed | None, page: Page, step: str, filters: Filters, user_id: str = ""
+    ) -> Recommendations | None:
+        """What a list that was ranked ahead answers; None where live retrieval could answer otherwise."""
+        if listed is None:
+            return None
+        like = [item.via for item in listed.pool[:1] if item.via is not None]
+        pool, note = self._governance.ruled(listed.pool, listed.standing, filters.exclude, filters, like)
+        kept = pool[: page.wanted]
+        if not kept or (len(kept) < page.wanted and not listed.ended):
+            return None
+        if any(item.id not in listed.facts for item in kept):  # a rule has pinned it
+            return None
+        items = explained_items(page.cut(kept), lambda item: listed.facts.get(item.id), user_id, {})
+        return _recommendations(items, page, kept, listed.standing, step, note)
 
     def _answer(
         self,
         kept: Sequence[Fused],
         page: Page,
         standing: Standing,
-        moment: datetime,
         step: str,
         user_id: str = "",
         note: str = "",
         details: Mapping[str, Detail] = {},
     ) -> Recommendations:
-        items = explained_items(self._graph, page.cut(kept), user_id, moment, details)
-        return Recommendations(items, standing.release, standing.versions, moment, step, note, page.next_offset(kept))
+        cut = page.cut(kept)
+        items = explained_items(cut, Evidence(self._graph, user_id, standing, cut).of, user_id, details) if cut else []
+        return _recommendations(items, page, kept, standing, step, note)
 
     def _details(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
         by_ranker = [item.id for item in kept if RANKER in item.shares]
         features: dict[str, dict[str, float]] = {}
         if self._learned is not None and by_ranker:
-            features = self._learned.contributions(standing.versions, context, by_ranker)
+            features = self._learned.contributions(standing, context, by_ranker)
         return {item.id: Detail(dict(item.shares), features.get(item.id, {})) for item in kept}
 
-    def _steps(
-        self, standing: Standing, exclude_owned: bool, session: Sequence[str], filters: Filters
-    ) -> list[tuple[str, Blend]]:
-        fusion = self._config.fusion
-        if filters.unbought_before is not None:
-            return [*([("personal", fusion.new)] if standing.active else []), ("arrivals", fusion.arrivals)]
-        steps: list[tuple[str, Blend]] = []
-        if standing.active:
-            personal = fusion.novel if exclude_owned else fusion.repeat
-            weight = fusion.session.weights.get(IN_SESSION, 0.0)
-            steps.append(("personal", personal.with_source(IN_SESSION, weight) if session else personal))
-        if session:
-            steps.append(("session", fusion.session))
-        if standing.known:
-            steps.append(("segment", fusion.segment))
-        return [*steps, ("popular", fusion.popular)]
+    def _fused(
+        self, step: str, blend: Blend, context: Mapping[str, Any], standing: Standing, filters: Filters
+    ) -> list[Fused]:
+        """By the ranker that the release names, where it knows the user; else by rank fusion."""
+        if self._learned is not None and step == "personal":
+            ranked = self._learned.products(standing, context, filters)
+            if ranked:
+                return self._joined(ranked, blend, context, standing)
+        return self._retrieval.fused(blend, context, standing)
 
-    def _learned_products(
-        self, context: Mapping[str, Any], standing: Standing, filters: Filters
-    ) -> list[RankedProduct]:
-        """By the ranker that the release names, where it knows the user."""
-        if self._learned is None:
-            return []
-        return self._learned.products(standing.versions, context, filters)
+    def _best(
+        self, fused: list[Fused], n: int, barred: Collection[str], context: Mapping[str, Any], standing: Standing
+    ) -> list[Fused]:
+        """The best that are not barred, enough for rules to choose from; what few are shown has its share of them."""
+        share, pool = self._config.exploration if context["novel"] else 0.0, Page(n).pool_of(standing.has_variants)
+        if not share or self._learned is None:
+            return rerank(fused, pool, barred)
+        best = rerank(fused, max(pool, EXPLORED_AMONG * n), barred)
+        return self._learned.explored(best, n, share, standing, context)
 
     def _joined(
         self, ranked: list[RankedProduct], blend: Blend, context: Mapping[str, Any], standing: Standing
@@ -325,3 +337,10 @@ class Recommender:
         weight = blend.weights.get(IN_SESSION, 0.0)
         near = self._sources.candidates(IN_SESSION, context, standing.slots) if weight else []
         return joined(ranked, near, IN_SESSION, weight)
+
+
+def _recommendations(
+    items: list[Item], page: Page, kept: Sequence[Fused], standing: Standing, step: str, note: str
+) -> Recommendations:
+    next_offset = page.next_offset(kept)
+    return Recommendations(items, standing.release, standing.versions, standing.as_of, step, note, next_offset)

@@ -38,6 +38,23 @@ def one_of_each(fused: Sequence[Fused], groups: Mapping[str, str], taken: Collec
     return kept
 
 
+def explored(fused: Sequence[Fused], n: int, share: float, listed: Mapping[str, int]) -> list[Fused]:
+    """The list with the last of its first `n` places given to what few users would be shown.
+
+    A share of the places, rounded, goes to those of the rest that the fewest users' lists name, equal ones in their
+    order; what they take the places of comes after the first `n`.
+
+    Args:
+        listed: users whose lists name a product; what is not there is left where it is.
+    """
+    kept = n - round(share * n)
+    rest = [place for place in range(kept, len(fused)) if fused[place].id in listed]
+    rare = sorted(sorted(rest, key=lambda place: (listed[fused[place].id], place))[: n - kept])
+    chosen = set(rare)
+    others = [place for place in range(kept, len(fused)) if place not in chosen]
+    return [fused[place] for place in (*range(min(kept, len(fused))), *rare, *others)]
+
+
 def diversified(
     fused: Sequence[Fused], vectors: Mapping[str, Sequence[float]], n: int, diversity: float
 ) -> list[Fused]:

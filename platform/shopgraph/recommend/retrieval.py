@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from shopgraph.graph.connection import Graph
@@ -14,6 +13,8 @@ from shopgraph.recommend.filters import ANYTHING
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.standing import Standing
 
+EXPLORED_AMONG = 12
+"""Times as many products as a page holds, among which those are that few are shown."""
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -28,6 +29,9 @@ class RecommendConfig:
     """Age at which a purchase counts half."""
     unlike_share: float = 0.5
     """What a product that is not liked counts against, where one that is liked counts 1."""
+    exploration: float = 0.0
+    """Share of a page's places, its last, for what the ranker names for few, where what is owned is left out; see
+    `explored`. A tenth takes 2.3 % of NDCG@20 and shows 2.5 times as many products (weeks 45 to 48)."""
     fusion: FusionConfig = field(default_factory=FusionConfig)
 
 
@@ -51,12 +55,12 @@ class Retrieval:
         )
         return fuse(dict(zip(blend.sources, offered, strict=True)), blend)
 
-    def context(self, standing: Standing, moment: datetime, n: int, **subject: Any) -> dict[str, Any]:
+    def context(self, standing: Standing, n: int, **subject: Any) -> dict[str, Any]:
         """What sources are asked with, see `PARAMETERS`, so that `n` items are left of what they offer."""
-        limit = max(self._config.candidates, 2 * n)
+        limit = max(self._config.candidates, (EXPLORED_AMONG if self._config.exploration else 2) * n)
         return {
             "release": standing.release,
-            "as_of": moment,
+            "as_of": standing.as_of,
             "limit": limit,
             "reach": min(MOST_REACH, 2 * limit + len(subject["without"])),
             "half_life_weeks": self._config.half_life_weeks,

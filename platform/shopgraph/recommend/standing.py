@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
+from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.recommend.candidate import UNDERIVED
 from shopgraph.recommend.fusion import Blend
 from shopgraph.recommend.rules import Rule
@@ -25,6 +25,8 @@ MEANING = {
 class Standing:
     """Read once an answer, see `serving_state.cypher`."""
 
+    as_of: datetime
+    """The moment before which events count."""
     release: str | None
     slots: dict[str, str]
     versions: dict[str, str]
@@ -38,7 +40,12 @@ class Standing:
     hidden: list[str]
     has_variants: bool
     """Whether any product says what it is a variant of."""
+    own: OwnLines
     rules: list[Rule]
+
+    def without(self, exclude_owned: bool) -> list[str]:
+        """What the user must not be shown: the hidden and, where that is asked, the owned."""
+        return [*self.hidden, *dict.fromkeys(self.own.products)] if exclude_owned else self.hidden
 
     def require_honest(self, as_of: datetime, blend: Blend) -> None:
         """Refuse a moment at which a source of the blend would see the future.
@@ -55,12 +62,17 @@ class Standing:
 
 
 def read_standing(
-    graph: Graph, moment: datetime, user_id: str = "", session_id: str = "", scenario: str = ""
+    graph: Graph, as_of: datetime | None, user_id: str = "", session_id: str = "", scenario: str = ""
 ) -> Standing:
-    """Before a moment, of a user, of a visit, or of neither, at a place."""
+    """Of a user, of a visit, or of neither, at a place.
+
+    Args:
+        as_of: None: just after the newest event.
+    """
     asked = {"user": user_id, "session": session_id, "scenario": scenario}
-    found = graph.wide("serving_state", **asked, as_of=moment, meaning=MEANING)
+    found = graph.wide("serving_state", **asked, as_of=as_of, meaning=MEANING)
     return Standing(
+        as_of=found["as_of"].to_native(),
         release=found["release"],
         slots=dict(found["slots"]),
         versions=dict(found["versions"]),
@@ -70,12 +82,6 @@ def read_standing(
         interest=found["interest"],
         hidden=found["hidden"],
         has_variants=found["has_variants"],
+        own=OwnLines(**found["own"]),
         rules=[Rule(**rule) for rule in found["rules"]],
     )
-
-
-def without(graph: Graph, standing: Standing, user_id: str, moment: datetime, exclude_owned: bool) -> Sequence[str]:
-    """What the user must not be shown: the hidden and, where that is asked, the owned."""
-    if not (exclude_owned and standing.active):
-        return standing.hidden
-    return [*standing.hidden, *graph.wide("owned_ids", user=user_id, as_of=moment)["items"]]

@@ -17,8 +17,9 @@ from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
 from shopgraph.ranking.lists import Ids, Lists
 from shopgraph.ranking.market import Market
+from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.ranking.past import Past
-from shopgraph.ranking.served import OwnLines, ServedRanker
+from shopgraph.ranking.served import ServedRanker
 
 CANDIDATES = CandidateConfig(40)
 
@@ -118,8 +119,8 @@ def test_products_that_no_list_names_are_ranked_too_and_strangers_get_nothing(sh
     found = served.ranked("novel", "u04", own, moment(shop), others=[other, "unheard of"])
     assert {item.id for item in found} == listed | {other}
     assert next(item for item in found if item.id == other).sources == ()
-    assert served.ranked("novel", "stranger", own, moment(shop)) == []
-    assert served.ranked("all", "u04", own, moment(shop)) == []
+    assert not served.ranked("novel", "stranger", own, moment(shop))
+    assert not served.ranked("all", "u04", own, moment(shop))
     assert served.ranked("novel", "u04", OwnLines([], [], [], [], []), moment(shop))
 
 

@@ -12,7 +12,7 @@ from shopgraph.ranking import training
 from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig
-from shopgraph.ranking.served import OwnLines
+from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.ranking.training import RankerConfig, TreesConfig, train_ranker
 
 TREES = LambdaMartConfig(rounds=40, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5, sets=1)

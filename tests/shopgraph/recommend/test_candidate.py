@@ -208,8 +208,8 @@ def test_a_query_file_is_all_a_new_source_needs(plant: Callable[..., Any], setti
         assert ids(ask(graph, "cheapest", limit=2)) == ["s:toy0", "s:toy1"]
         with pytest.raises(ConfigurationError, match=r"'dearest': dearest\.cypher must exist"):
             Sources(graph).require(["dearest"])
-        with pytest.raises(ConfigurationError, match="owned_ids"):
-            Sources(graph).require(["owned_ids"])
+        with pytest.raises(ConfigurationError, match="rule_facts"):
+            Sources(graph).require(["rule_facts"])
 
 
 def test_a_vector_search_filters_inside_the_index(plant: Callable[..., Any]) -> None:

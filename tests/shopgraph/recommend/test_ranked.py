@@ -18,7 +18,8 @@ from shopgraph.publish import publish_release, rollback, serving
 from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.folds import FoldConfig
 from shopgraph.ranking.lambdamart import LambdaMartConfig
-from shopgraph.ranking.served import FOLDER, RankedProduct
+from shopgraph.ranking.own_lines import OwnLines
+from shopgraph.ranking.served import FOLDER, RankedProduct, ServedRanker
 from shopgraph.ranking.training import RankerConfig, TreesConfig, train_ranker
 from shopgraph.recommend.answer import Item, Recommendations
 from shopgraph.recommend.candidate import Candidate
@@ -27,6 +28,8 @@ from shopgraph.recommend.explanation import Reason
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.recommender import Recommender
+from shopgraph.recommend.retrieval import RecommendConfig
+from shopgraph.recommend.standing import read_standing
 
 from .conftest import NOW
 
@@ -105,6 +108,30 @@ def test_the_ranker_finds_the_taste_that_its_source_does_not_know(shop: Any) -> 
     assert all(item.sources and item.reason.text for item in answer.items)
 
 
+def test_the_last_places_go_to_what_few_are_shown_and_pages_do_not_overlap(shop: Any) -> None:
+    def asked(exploration: float, **given: Any) -> list[str]:
+        folder = shop.registry.folder
+        recommends = Recommender(
+            shop.graph, Clock(shop.graph, "data"), QueryVectors(folder), RecommendConfig(exploration=exploration),
+            LearnedFusion(shop.graph, folder),
+        )  # fmt: skip
+        return [item.id for item in recommends.recommend("u_0", exclude_owned=True, **given).items]
+
+    plain, half = asked(0.0, n=20), asked(0.5, n=4)
+    served = ServedRanker.load(shop.registry.folder / shop.ranker / FOLDER)
+    listed = served.listed("novel", plain)
+    assert listed == {product: sum(product in names(served, user) for user in range(USERS)) for product in plain}
+    assert half[:2] == plain[:2]
+    rare = sorted(plain[2:], key=lambda product: (listed[product], plain.index(product)))[:2]
+    assert half[2:] == sorted(rare, key=plain.index)
+    assert asked(0.5, n=4) + asked(0.5, n=4, offset=4) == list(dict.fromkeys([*half, *plain]))[:8]
+
+
+def names(served: ServedRanker, user: int) -> set[str]:
+    found = served.ranked("novel", f"u_{user}", OwnLines(), NOW)
+    return {item.id for item in found[:1000]}
+
+
 def test_what_must_not_be_shown_now_is_left_out_of_lists_made_before(shop: Any) -> None:
     recommends, n = recommender(shop), 4
     first = [item.id for item in recommends.recommend("u_0", n).items]
@@ -151,7 +178,7 @@ def test_in_full_features_sum_to_the_score_and_choose_the_path(shop: Any) -> Non
     assert kinds(answer)[0] == "toy"
     assert max(toy.detail.features, key=toy.detail.features.get).startswith("category_"), "its taste is in the category"
     assert "IN_CATEGORY" in {step.get("type") for step in toy.reason.path}
-    assert ranked.contributions(answer.versions, {**ASKED, "user": "u_nobody"}, [toy.id]) == {}
+    assert ranked.contributions(read_standing(shop.graph, NOW), {**ASKED, "user": "u_nobody"}, [toy.id]) == {}
 
 
 def test_a_purchase_that_a_reason_starts_from_is_put_back_as_it_was(shop: Any) -> None:
@@ -175,12 +202,12 @@ def test_a_reason_is_faithful_where_its_product_falls_without_it(
     for number in range(3):
         at = shop.snapshot.before - timedelta(days=2)
         shop.graph.driver.execute_query(BUY, user="u_1", id=f"s:soup{number}", at=at, database_=shop.graph.database)
-    product = shop.graph.wide("owned_ids", user="u_1", as_of=shop.snapshot.before)["items"][0]
+    product = read_standing(shop.graph, shop.snapshot.before, "u_1").own.products[0]
     path = [{"id": "u_1"}, {"type": "PURCHASED"}, {"id": product}, {"type": "BOUGHT_WITH"}, {"id": "s:toy"}]
 
     class Saying:
         def recommend(self, user: str, n: int, **asked: Any) -> Recommendations:
-            own = shop.graph.wide("own_lines", user=user, as_of=asked["as_of"])["products"]
+            own = read_standing(shop.graph, asked["as_of"], user).own.products
             score = 2.0 + (own.count(product) if true else 0)
             items = [Item("s:toy", "Toy", score, [], Reason("", path)), Item("s:soup", "Soup", 1.0, [], Reason("", []))]
             return Recommendations(items, None, {}, asked["as_of"], "personal")

@@ -8,7 +8,7 @@ from flask import abort, g, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from shopgraph_web.api.answers import Failure
-from shopgraph_web.keys import find_key
+from shopgraph_web.keys import find_caller
 from shopgraph_web.rate_limit import count
 
 HEADER = "X-API-Key"
@@ -36,13 +36,13 @@ def _keyed(scope: str) -> None:
     text = request.headers.get(HEADER, "")
     if not text:
         abort(401, f"send an API key in the header {HEADER}")
-    key = find_key(text)
-    if key is None:
+    found = find_caller(text)
+    if found is None:
         abort(401, "this API key is unknown or revoked")
-    if scope not in key.scopes:
-        abort(403, f"this API key lacks the scope {scope!r}: it has {', '.join(key.scopes)}")
-    count(key)
-    g.api_key_title = key.title
+    if scope not in found.scopes:
+        abort(403, f"this API key lacks the scope {scope!r}: it has {', '.join(found.scopes)}")
+    count(found)
+    g.api_key_title = found.title
 
 
 def caller() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import abort
 from pydantic import BaseModel, Field
 
+from shopgraph.recommend.liking import UnknownProductsError
 from shopgraph_web.admin.sources import currencies
 from shopgraph_web.api.answers import Failure, ProductCard, RecommendationList
 from shopgraph_web.api.gate import api_addresses
@@ -42,7 +43,9 @@ def product(path: ProductPath) -> dict[str, object]:
 )
 def similar(path: ProductPath, query: ProductsQuery) -> dict[str, object]:
     """The products nearest to one product, each with the reason."""
-    if serving().graph.record("product_card", id=path.id) is None:
-        abort(404, f"no product has the id {path.id!r}")
-    answer = serving().recommender.similar(path.id, query.n, query.scenario, offset=query.offset, filters=query.filters)
+    recommender = serving().recommender
+    try:
+        answer = recommender.similar(path.id, query.n, query.scenario, offset=query.offset, filters=query.filters)
+    except UnknownProductsError as error:
+        abort(404, str(error))
     return RecommendationList.model_validate(answer).model_dump(mode="json")

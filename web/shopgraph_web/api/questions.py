@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
@@ -12,7 +13,22 @@ from shopgraph.recommend.page import MOST_ITEMS
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class ProductsQuery(BaseModel):
+class AskedQuery(BaseModel):
+    """What a request says in its address."""
+
+    @classmethod
+    def model_json_schema(cls, *told: Any, **options: Any) -> dict[str, Any]:
+        """The same without arguments each time: flask-openapi3 asks for it at every request, and making it takes longer
+        than all else that is done about one."""
+        return super().model_json_schema(*told, **options) if told or options else _schema(cls)
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return BaseModel.model_json_schema.__func__(model)  # type: ignore[attr-defined]
+
+
+class ProductsQuery(AskedQuery):
     n: int = Field(20, ge=1, le=MOST_ITEMS, description="how many products")
     offset: int = Field(
         0, ge=0, lt=MOST_ITEMS, description=f"the place of the first, from 0; with n at most {MOST_ITEMS}"

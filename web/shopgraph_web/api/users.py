@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from shopgraph.recommend.users_alike import MOST_ALIKE, users_alike
 from shopgraph_web.api.answers import Failure, UserList
 from shopgraph_web.api.gate import api_addresses
+from shopgraph_web.api.questions import AskedQuery
 from shopgraph_web.backend import serving
 
 api = api_addresses("users")
@@ -17,7 +18,7 @@ class UserPath(BaseModel):
     user: str = Field(min_length=1, max_length=200, description="the shop's own user id, or a pseudonym (u_...)")
 
 
-class SimilarUsersQuery(BaseModel):
+class SimilarUsersQuery(AskedQuery):
     n: int = Field(MOST_ALIKE, ge=1, le=MOST_ALIKE, description="how many users")
 
 

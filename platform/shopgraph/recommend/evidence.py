@@ -1,0 +1,102 @@
+"""What could speak for the products of an answer: the paths by which a user's own products lead to them now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from shopgraph.graph.connection import Graph
+from shopgraph.recommend.fusion import Fused
+from shopgraph.recommend.standing import Standing
+
+BOUGHT_WITH = "BOUGHT_WITH"
+SPEAKING = 50
+"""Of the products that a user bought, those bought most, that may speak."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """From a product that the user bought or viewed, or that a source named, to one that is shown."""
+
+    relation: str
+    product: str
+    product_title: str
+    bond: str | None
+    """PURCHASED, VIEWED, or None where the user did neither."""
+    shared: str | None = None
+    """The node between, of a relation that is shared; with how people call it and, of an attribute, its key."""
+    shared_name: str | None = None
+    shared_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the graph says now of one product that is shown."""
+
+    title: str
+    popularity: int
+    times: int
+    """How often this user bought it."""
+    last: datetime | None
+    paths: Sequence[Path]
+    """One a relation."""
+
+
+class Evidence:
+    """Read once an answer, see `reasons.cypher`."""
+
+    def __init__(self, graph: Graph, user_id: str, standing: Standing, kept: Sequence[Fused]) -> None:
+        own = standing.own.bought_most(SPEAKING)
+        via = list(dict.fromkeys(item.via for item in kept if item.via is not None))
+        items = list(dict.fromkeys(item.id for item in kept))
+        found = graph.wide("reasons", user=user_id, as_of=standing.as_of, items=items, own=own, via=via)
+        self._shown = {fact["id"]: fact for fact in found["facts"]}
+        self._titles = {near["id"]: near["title"] for near in found["near"]}
+        self._leads = {near["id"]: {tuple(lead) for lead in near["leads"]} for near in found["near"]}
+        self._loudest = _loudest(own, self._leads)
+        self._place = {product: place for place, product in enumerate(own)}
+        self._bought = standing.own.moments({*items, *via})
+        self._viewed = frozenset(found["viewed"])
+
+    def of(self, item: Fused) -> Facts | None:
+        """None for a product that is no longer in the graph."""
+        fact = self._shown.get(item.id)
+        if fact is None:
+            return None
+        times = self._bought.get(item.id, set())
+        last = datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
+        return Facts(fact["title"], fact["popularity"], len(times), last, list(self._paths(item, fact)))
+
+    def _paths(self, item: Fused, fact: Mapping[str, Any]) -> Iterator[Path]:
+        by_relation: dict[str, list[Sequence[Any]]] = {BOUGHT_WITH: [(BOUGHT_WITH, item.id, None, None)]}
+        for shared in fact["shared"]:
+            by_relation.setdefault(shared[0], []).append(shared)
+        for relation, ways in by_relation.items():
+            spoken = [(self._speaker(item, (relation, way[1])), way) for way in ways]
+            said = [(self._place.get(product, -1), product, way) for product, way in spoken if product is not None]
+            if said:
+                _, product, (_, shared, name, key) = min(said, key=lambda one: one[:2])
+                between = (None, None, None) if relation == BOUGHT_WITH else (shared, name, key)
+                yield Path(relation, product, self._titles[product], self._bond(product), *between)
+
+    def _speaker(self, item: Fused, lead: tuple[str, str]) -> str | None:
+        """What the item's source named, where it leads there; else the product bought most that does."""
+        if item.via and item.via != item.id and lead in self._leads.get(item.via, ()):
+            return item.via
+        return next((product for product in self._loudest.get(lead, ()) if product != item.id), None)
+
+    def _bond(self, product: str) -> str | None:
+        if product in self._place or product in self._bought:
+            return "PURCHASED"
+        return "VIEWED" if product in self._viewed else None
+
+
+def _loudest(own: Sequence[str], leads: Mapping[str, set[tuple[str, ...]]]) -> dict[tuple[str, ...], list[str]]:
+    """By what they lead to, the products that do, those bought most first."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for product in own:
+        for lead in leads.get(product, ()):
+            found.setdefault(lead, []).append(product)
+    return found
