@@ -20,8 +20,8 @@ from shopgraph.services.local_process import free_port, listens
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, load_settings
 from shopgraph.wiring_serving import open_graph
-from shopgraph_web import create_app
 from shopgraph_web.accounts import Person, add_person, datastore, db, new_password
+from shopgraph_web.application import create_app
 
 PHOTOGRAPHER = "pictures@shop.example"
 LARGEST_BYTES = 200_000

@@ -18,8 +18,8 @@ from shopgraph.graph.connection import Graph
 from shopgraph.privacy.pseudonym import open_pseudonymiser
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving, build_serving
-from shopgraph_web import create_app
 from shopgraph_web.accounts import add_person
+from shopgraph_web.application import create_app
 
 RAW_USER = "household 17"
 NEWEST = datetime(2017, 12, 25, 18, tzinfo=UTC)

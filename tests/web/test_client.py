@@ -23,7 +23,7 @@ from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving
 from shopgraph_client import ApiError, Client, Event
 from shopgraph_client import client as client_module
-from shopgraph_web import create_app
+from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from shopgraph.services.broker import Broker
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving
-from shopgraph_web import create_app
+from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

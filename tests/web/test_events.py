@@ -17,7 +17,7 @@ from shopgraph.services.broker import Broker
 from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving
-from shopgraph_web import create_app
+from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key
 
 RAW_USER = "household 17"

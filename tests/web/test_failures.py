@@ -8,8 +8,8 @@ from flask import Flask
 from shopgraph.graph.connection import Graph
 from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings
-from shopgraph_web import create_app
 from shopgraph_web.accounts import add_person
+from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key
 
 

@@ -9,7 +9,7 @@ from shopgraph.services.broker import Broker
 from shopgraph.settings import Settings
 from shopgraph.tracking import RunLog
 from shopgraph.wiring_serving import Serving
-from shopgraph_web import create_app
+from shopgraph_web.application import create_app
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from shopgraph.settings import Settings
-from shopgraph_web import create_app
 from shopgraph_web.accounts import ApiKey, db
+from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key, list_keys, revoke_key
 
 ASK = "/api/v1/products/shop:soup"

@@ -12,7 +12,7 @@ from shopgraph.services.broker import Broker
 from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving
-from shopgraph_web import create_app
+from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key
 
 ASK = "/api/v1/products/shop:soup"

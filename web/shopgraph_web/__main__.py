@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
+
+# neo4j's driver imports it where it is installed: 50 MB a process, for values that nothing here asks for
+sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
