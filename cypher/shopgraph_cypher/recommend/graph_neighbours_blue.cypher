@@ -1,11 +1,11 @@
 // name: graph_neighbours_blue
 // mode: read
-// params: release, user, as_of, limit, without, novel, reach, categories, min_price, max_price
+// params: release, user, as_of, limit, without, novel, reach
 // returns: items, scores, via
 // The products nearest to the user in the graph embedding that a release serves from the blue slot: the exact list of
 // a user who bought nothing since the snapshot, while nothing came into the catalogue since, else a search with the user's
 // vector moved by the mean of what was bought since the vector was made. `reach` is how deep the search goes, so that
-// enough is left when `without` is long. Filters ask for a search too, and hold inside the index, see `text_search_blue`.
+// enough is left when `without` is long.
 CYPHER 25
 MATCH (:Release {id: $release, graph_slot: 'blue'})-[:NAMES {family: 'graph'}]->(version:ModelVersion)
 MATCH (u:User {id: $user})
@@ -19,7 +19,6 @@ CALL (u, version) {
   RETURN collect(p.graph_blue) AS since
 }
 WITH u, since, CASE WHEN EXISTS { (:Slot {id: 'graph_blue', has_newcomers: true}) } THEN null
-                    WHEN size($categories) > 0 OR $min_price IS NOT NULL OR $max_price IS NOT NULL THEN null
                     WHEN $novel THEN u.graph_blue_new ELSE u.graph_blue_top END AS exact
 CALL (u, since, exact) {
   WHEN size(since) = 0 AND exact IS NOT NULL THEN {
@@ -34,48 +33,10 @@ CALL (u, since, exact) {
     WHERE dimension > 0
     WITH [i IN range(0, dimension - 1) |
            coalesce(own[i], 0.0) + reduce(total = 0.0, v IN since | total + v[i] / size(since))] AS vector
-    CALL (vector) {
-      WHEN size($categories) = 0 AND $min_price IS NULL AND $max_price IS NULL THEN {
-        MATCH (q:Product)
-        SEARCH q IN (VECTOR INDEX product_graph_blue FOR vector
-          WHERE q.hidden = false AND q.stock > 0 AND q.retired_at > datetime()
-          LIMIT $reach) SCORE AS score
-        RETURN q, score
-      }
-      WHEN size($categories) = 0 THEN {
-        MATCH (q:Product)
-        SEARCH q IN (VECTOR INDEX product_graph_blue FOR vector
-          WHERE q.hidden = false AND q.stock > 0 AND q.retired_at > datetime()
-            AND q.price >= coalesce($min_price, -1e300) AND q.price <= coalesce($max_price, 1e300)
-          LIMIT $reach) SCORE AS score
-        RETURN q, score
-      }
-      ELSE {
-        MATCH (q:Product)
-        SEARCH q IN (VECTOR INDEX product_graph_blue FOR vector
-          WHERE q.hidden = false AND q.stock > 0 AND q.retired_at > datetime() AND q.category_1 IN $categories
-          LIMIT $reach) SCORE AS score
-        WITH q, score
-        WHERE ($min_price IS NULL OR q.price >= $min_price) AND ($max_price IS NULL OR q.price <= $max_price)
-        RETURN q, score
-        UNION
-        MATCH (q:Product)
-        SEARCH q IN (VECTOR INDEX product_graph_blue FOR vector
-          WHERE q.hidden = false AND q.stock > 0 AND q.retired_at > datetime() AND q.category_2 IN $categories
-          LIMIT $reach) SCORE AS score
-        WITH q, score
-        WHERE ($min_price IS NULL OR q.price >= $min_price) AND ($max_price IS NULL OR q.price <= $max_price)
-        RETURN q, score
-        UNION
-        MATCH (q:Product)
-        SEARCH q IN (VECTOR INDEX product_graph_blue FOR vector
-          WHERE q.hidden = false AND q.stock > 0 AND q.retired_at > datetime() AND q.category_3 IN $categories
-          LIMIT $reach) SCORE AS score
-        WITH q, score
-        WHERE ($min_price IS NULL OR q.price >= $min_price) AND ($max_price IS NULL OR q.price <= $max_price)
-        RETURN q, score
-      }
-    }
+    MATCH (q:Product)
+    SEARCH q IN (VECTOR INDEX product_graph_blue FOR vector
+      WHERE q.hidden = false AND q.stock > 0 AND q.retired_at > datetime()
+      LIMIT $reach) SCORE AS score
     RETURN q, score
   }
 }

@@ -224,10 +224,8 @@ def test_a_vector_search_filters_inside_the_index(plant: Callable[..., Any]) -> 
         "CYPHER 25 MATCH (p:Product {id: 's:bread3'}) SET p.hidden = true", database_=shop.graph.database
     )
     soup = [float(place == 0) for place in range(FAMILIES["text"].dimension)]
-    asked = {
-        "text_search": {"vector": soup}, "graph_neighbours": {}, "graph_like_these": {"like": ["s:soup000"]},
-        "text_like_these": {"like": ["s:soup000"]},
-    }  # fmt: skip
+    like = {"like": ["s:soup000"]}
+    asked = {"text_search": {"vector": soup}, "graph_like_these": like, "text_like_these": like}
     for source, given in asked.items():
 
         def within(source: str = source, given: Any = given, **filters: Any) -> list[str]:

@@ -20,6 +20,7 @@ from shopgraph.recommend.answer import Recommendations
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend, FusionConfig
+from shopgraph.recommend.liking import UnknownProductsError
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.retrieval import RecommendConfig
@@ -159,7 +160,8 @@ def test_bounds_and_names_are_checked(plant: Callable[..., Any]) -> None:
     for n in (0, -1, 101):
         with pytest.raises(InputError, match="ask for 1 to 100"):
             recommender(shop.graph).recommend("u_me", n=n)
-    assert recommender(shop.graph).similar("s:none").items == []
+    with pytest.raises(UnknownProductsError, match="no product has the id 's:none'"):
+        recommender(shop.graph).similar("s:none")
     with pytest.raises(ConfigurationError, match="crystal_ball"):
         recommender(shop.graph, fusion=FusionConfig(novel=Blend({"crystal_ball": 1.0})))
 
