@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.dataset.purchases import to_ms
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.evaluation import Scorer, Setting, figures
 from shopgraph.ranking.candidates import CandidateConfig, Candidates, FitSources, find_candidates_of
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.facets import Facet, FacetConfig, facets_of
-from shopgraph.ranking.folds import Fold, FoldConfig, make_folds
+from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
 from shopgraph.ranking.lists import Ids, Lists
 from shopgraph.ranking.market import Market
@@ -42,11 +42,14 @@ class TreesConfig:
 
 @dataclass(frozen=True)
 class ColdConfig:
-    """How products that nobody has bought yet are ranked: by what the catalogue says of them."""
+    """How products that nobody has bought yet are ranked: by what the catalogue says of them.
+
+    It is learned among those that sold in a fold's window, and asked about all that never did.
+    """
 
     sources: tuple[str, ...] = ("page_rank", "attribute_affinity", GRAPH, TEXT)
     """Collaborative filters that read the catalogue, and the embeddings where a release names them."""
-    candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=200))
+    candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=400))
     sample: SampleConfig = field(default_factory=lambda: SampleConfig(negatives=150))
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     """Of the text embedding."""
@@ -103,7 +106,7 @@ def train_ranker(
     judged: dict[str, tuple[Examples, Setting]] = {}
     for number, fold in enumerate(folds):
         progress("ranker", number, total, f"fold {number + 1} of {len(folds)}")
-        settings = settings_of(fold, shop.lines.purchases)
+        settings = fold.settings(shop.lines.purchases)
         judges = _judging(settings, config.judging_share, seed) if number == len(folds) - 1 else {}
         for name, candidates in shop.candidates(settings, fit(fold.moment_ms)).items():
             setting = settings[name]
@@ -123,16 +126,6 @@ def train_ranker(
     served = shop.served(rankers, fit, to_ms(snapshot.before))
     progress("ranker", total, total)
     return TrainedRanker(served, metrics)
-
-
-def settings_of(fold: Fold, purchases: Purchases) -> dict[str, Setting]:
-    """A fold's settings, all that nobody had bought being candidates: which of it sells is not known at the moment.
-
-    Raises:
-        InputError: see `Fold.settings`.
-    """
-    found = fold.settings(purchases)
-    return {**found, COLD: replace(found[COLD], candidates=~found["all"].candidates)}
 
 
 @dataclass(frozen=True)
