@@ -113,24 +113,31 @@ class Client:
         *,
         session: str = "",
         exclude_owned: bool = False,
+        new_only: bool = False,
         diversity: float = 0.0,
         explain: Literal["path", "full"] = "path",
         **narrowed: Unpack[Narrowed],
     ) -> RecommendationList:
-        """What to show a user, or a visit where nobody has signed in."""
-        who, how = {"user": user, "session": session}, {"diversity": diversity, "explain": explain}
-        return self._get("recommendations", RecommendationList, **who, exclude_owned=exclude_owned, **how, **narrowed)
+        """What to show a user, or a visit where nobody has signed in.
+
+        Args:
+            new_only: only products that nobody has bought yet.
+        """
+        who, what = {"user": user, "session": session}, {"exclude_owned": exclude_owned, "new_only": new_only}
+        how = {"diversity": diversity, "explain": explain}
+        return self._get("recommendations", RecommendationList, **who, **what, **how, **narrowed)
 
     def recommend_many(
         self,
         users: Iterable[str],
         *,
         exclude_owned: bool = False,
+        new_only: bool = False,
         diversity: float = 0.0,
         **narrowed: Unpack[Narrowed],
     ) -> Iterator[BatchAnswer]:
         """For each user the answer or the error, in their order; a hundred at a time are asked for as they are read."""
-        asked = {"exclude_owned": exclude_owned, "diversity": diversity, **narrowed}
+        asked = {"exclude_owned": exclude_owned, "new_only": new_only, "diversity": diversity, **narrowed}
         for part in _parts(users, BATCH_USERS):
             body = {"users": part, **asked}
             yield from self._post("recommendations/batch", BatchList, json=body).answers

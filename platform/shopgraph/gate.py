@@ -94,13 +94,13 @@ def inner_products(user_ids: list[str], product_ids: list[str], vectors: Mapping
 
     A product without a vector is never shown; a user without one is shown products in the order given.
     """
-    users, _ = _aligned(user_ids, vectors["User"])
-    products, known = _aligned(product_ids, vectors["Product"])
+    users, _ = aligned(user_ids, vectors["User"])
+    products, known = aligned(product_ids, vectors["Product"])
     barred = np.where(known, 0.0, -np.inf).astype(np.float32)
     return lambda rows: users[rows] @ products.T + barred
 
 
-def _aligned(ids: list[str], vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:
+def aligned(ids: list[str], vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:
     """Vectors in the order of `ids`, zeros where there is none: (ids, dimension), and which are known: (ids,) bool."""
     row_of = {node: row for row, node in enumerate(vectors.ids)}
     rows = np.array([row_of.get(node, -1) for node in ids], dtype=np.int64)

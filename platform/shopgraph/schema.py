@@ -135,6 +135,9 @@ NODES: dict[str, NodeType] = {
                 _text("category_1", "id of the top category, copy of IN_CATEGORY for in-index filters", ""),
                 _text("category_2", "id of the second category level", ""),
                 _text("category_3", "id of the third category level", ""),
+                _text(
+                    "variant_of", "of what it is a variant: an id, shared or of the main one; an answer shows one", ""
+                ),
             ),
             swept=True,
         ),

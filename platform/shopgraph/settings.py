@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """`wall`: "now" is this moment. `data`: "now" is the newest event in the graph (for historical data)."""
     cypher_path: Path | None = None
     """A folder of the shop's own named query files; read mode only."""
+    exploration: float = Field(0.0, ge=0, le=1)
+    """Share of the places of new products that go to what few are shown."""
     fusion: str | None = None
     """What `recommend()` asks in each setting and how loudly: JSON, or a file of it, of fields to set anew, e.g.
     {"novel": {"weights": {"my_source": 0.2, "popular_lately": 0}}}."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shopgraph.newcomers import ARTEFACT_FILE
 from shopgraph.registry import Registry, Vectors
 
 if TYPE_CHECKING:
     from shopgraph.embed.artefact import EncodingArtefact
     from shopgraph.text.features import TextFeatures
     from shopgraph.text.reader import FusedReader
+    from shopgraph.text.shop import GraphVectors
 
 
 @lru_cache(maxsize=1)
@@ -38,3 +41,18 @@ def reading_of(models: Path, version: str, kept: Path) -> TextFeatures:
     from shopgraph.text.features import open_text_features
 
     return open_text_features(Registry(models).path(version), kept, "cpu")
+
+
+def graph_vectors_of(version: str, vectors: Mapping[str, Vectors], folder: Path) -> GraphVectors:
+    """What text is fused with: products by the catalogue alone, as newcomers are, where the files can tell it.
+
+    Args:
+        vectors: by label.
+        folder: of the version, or of a training on another snapshot.
+    """
+    from shopgraph.embed.artefact import open_artefact
+    from shopgraph.embed.inductive import encode_unbought
+    from shopgraph.text.shop import GraphVectors
+
+    told = encode_unbought(open_artefact(folder)) if (folder / ARTEFACT_FILE).exists() else vectors["Product"]
+    return GraphVectors(version, told, vectors["User"])

@@ -63,7 +63,11 @@ def recommend_config(settings: Settings) -> RecommendConfig:
     named = "SHOPGRAPH_FUSION"
     fusion = read_json(settings.fusion, named) if settings.fusion else {}
     places = read_json(settings.scenarios, SETTING) if settings.scenarios else {}
-    return RecommendConfig(fusion=FusionConfig().changed(fusion, named), scenarios=read_scenarios(fusion, places))
+    return RecommendConfig(
+        exploration=settings.exploration,
+        fusion=FusionConfig().changed(fusion, named),
+        scenarios=read_scenarios(fusion, places),
+    )
 
 
 def broker_url(settings: Settings) -> str:

@@ -19,7 +19,6 @@ from shopgraph.gate import GateConfig, Verdict, judge
 from shopgraph.graph.connection import Graph
 from shopgraph.learning.overrides import configured
 from shopgraph.newcomers import (
-    ARTEFACT_FILE,
     Newcomers,
     NewVectors,
     brand_names,
@@ -32,13 +31,14 @@ from shopgraph.registry import Registry, Vectors
 from shopgraph.schema import FAMILIES
 from shopgraph.settings import Settings, utc_now
 from shopgraph.tracking import Progress, RunLog, silent
-from shopgraph.wiring_readers import encoding_of, fused_of, reading_of
+from shopgraph.wiring_readers import encoding_of, fused_of, graph_vectors_of, reading_of
 from shopgraph.wiring_serving import open_graph
 
 if TYPE_CHECKING:
     from shopgraph.embed.config import GraphEmbeddingConfig
     from shopgraph.learning.tracker import Tracker
     from shopgraph.learning.trained import TrainedEmbedding
+    from shopgraph.text.config import TextConfig
     from shopgraph.text.shop import GraphVectors
 
 HELD_OUT_VERSION = "held_out_version"
@@ -174,38 +174,35 @@ class Training:
             graph_version: whose vectors it is fused with; by default the version that serves, if one does.
         """
         from shopgraph.text.config import TextConfig
+
+        version = graph_version or self.serving_version("graph")
+        graph = None
+        if version is not None:
+            graph = graph_vectors_of(version, self.vectors(version), self.registry.path(version))
+        config = configured(TextConfig(), overrides or {})
+        return self._text_embedding(snapshot_id, config, graph, folder, progress).save(self.registry).id
+
+    def fit_text(
+        self, version_id: str, snapshot_id: str, folder: Path, graph: GraphVectors | None, progress: Progress = silent
+    ) -> Vectors:
+        """The products' vectors of a text version trained anew on another snapshot, kept nowhere."""
+        from shopgraph.text.config import TextConfig
+
+        config = replace(configured(TextConfig(), self.registry.get(version_id).config), exported=False)
+        return self._text_embedding(snapshot_id, config, graph, folder, progress).vectors["Product"]
+
+    def _text_embedding(
+        self, snapshot_id: str, config: TextConfig, graph: GraphVectors | None, folder: Path, progress: Progress
+    ) -> TrainedEmbedding:
         from shopgraph.text.training import train_text_embedding
 
-        version = graph_version or self.serving_graph()
-        graph = self._graph_vectors(version) if version is not None else None
-        snapshot, config = self.snapshot(snapshot_id), configured(TextConfig(), overrides or {})
-        trained = train_text_embedding(
-            snapshot,
-            config,
-            graph,
-            self._device(),
-            self.settings.seed,
-            folder,
-            progress,
-            kept=self.settings.text_vectors,
-        )
-        return trained.save(self.registry).id
+        snapshot, seed, kept = self.snapshot(snapshot_id), self.settings.seed, self.settings.text_vectors
+        return train_text_embedding(snapshot, config, graph, self._device(), seed, folder, progress, kept=kept)
 
-    def _graph_vectors(self, version: str) -> GraphVectors:
-        """What text is fused with: products by the catalogue alone, as newcomers are, where the version can tell it."""
-        from shopgraph.embed.inductive import encode_unbought
-        from shopgraph.text.shop import GraphVectors
-
-        vectors, products = self.vectors(version), None
-        if (self.registry.path(version) / ARTEFACT_FILE).exists():
-            artefact, _ = encoding_of(self.registry.folder, version)
-            products = encode_unbought(artefact)
-        return GraphVectors(version, products or vectors["Product"], vectors["User"])
-
-    def serving_graph(self) -> str | None:
-        """The graph version that serves, where its files are still there."""
+    def serving_version(self, family: str) -> str | None:
+        """The version of a family that serves, where its files are still there."""
         release = serving(self.graph)
-        served = release.families.get("graph") if release else None
+        served = release.families.get(family) if release else None
         try:
             return self.registry.get(served.version).id if served else None
         except InputError:

@@ -10,13 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from text_model import SEED, lately, profiles, told
+from text_model import SEED, told
 
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.embed.artefact import open_artefact
 from shopgraph.embed.inductive import encode_unbought
 from shopgraph.evaluation import Scorer
+from shopgraph.ranking.profiles import lately, profiles
 from shopgraph.registry import Vectors
 from shopgraph.text.config import TextConfig
 from shopgraph.text.shop import GraphVectors

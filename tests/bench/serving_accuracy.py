@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +21,16 @@ from shopgraph.evaluation import DEPTH, NO_ITEM, Figures, Setting, evaluate, fig
 from shopgraph.learning.overrides import configured
 from shopgraph.ranking.lists import Ids
 from shopgraph.ranking.own_lines import OwnLines
-from shopgraph.ranking.served import FOLDER, ServedRanker
+from shopgraph.ranking.served import COLD, FOLDER, ServedRanker
+from shopgraph.recommend.filters import Filters
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving, build_serving
 
 CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())["peers"]
 SERVED, OFFLINE = "recommend()", "its ranker, offline"
-SETTINGS = ("all", "novel")
+UNSOLD = "cold_among_unsold"
+"""The purchases of the cold setting, with all that nobody had bought for candidates: what a shop really asks."""
+SETTINGS = ("all", "novel", COLD, UNSOLD)
 CLIENTS = 2
 SEED = 7
 
@@ -46,6 +49,7 @@ def judge_serving(settings: Settings, snapshot: Snapshot, ranker_version: str | 
         snapshot: what was learned from; the graph holds nothing later.
     """
     asked = judged_settings(snapshot, later_purchases(settings, TEST))
+    asked[UNSOLD] = replace(asked[COLD], name=UNSOLD, candidates=~asked["all"].candidates)
     rows = list(_peers(snapshot, asked))
     ids = Ids.of(snapshot.ids("Product"))
     with build_serving(settings) as serving:
@@ -98,20 +102,22 @@ def _peers(snapshot: Snapshot, asked: Mapping[str, Setting]) -> Iterator[Row]:
     purchases, moment = Purchases.of(snapshot), to_ms(snapshot.before)
     catalogue = catalogue_matrix(to_hetero(snapshot))
     for name, options in CHOSEN.items():
-        for setting in options:
-            if setting in SETTINGS:
-                config = configured(PEERS[name].config(), options[setting])
-                score = fit_peer(name, purchases, moment, catalogue, config, SEED)
-                yield Row(setting, name, evaluate(score, asked[setting]))
+        for setting in (setting for setting in options if setting in SETTINGS):
+            config = configured(PEERS[name].config(), options[setting])
+            score = fit_peer(name, purchases, moment, catalogue, config, SEED)
+            for judged in (COLD, UNSOLD) if setting == COLD else (setting,):
+                yield Row(judged, name, evaluate(score, asked[judged]))
         print(f"  peer {name}", flush=True)
 
 
 def _served(serving: Serving, snapshot: Snapshot, ids: Ids, setting: Setting) -> Figures:
     names = snapshot.ids("User")
-    users = [names[row] for row in setting.users]
+    users, is_cold = [names[row] for row in setting.users], setting.name in (COLD, UNSOLD)
+    filters = Filters(exclude=_no_candidates(snapshot, setting) if is_cold else ())
 
     def answer(user: str) -> list[str]:
-        found = serving.recommender.recommend(user, DEPTH, setting.name == "novel", snapshot.before)
+        novel = setting.name == "novel"
+        found = serving.recommender.recommend(user, DEPTH, novel, snapshot.before, filters=filters, new_only=is_cold)
         return [item.id for item in found.items]
 
     ranked = np.full((len(users), DEPTH), NO_ITEM, np.int64)
@@ -121,16 +127,25 @@ def _served(serving: Serving, snapshot: Snapshot, ids: Ids, setting: Setting) ->
     return figures(ranked, setting)
 
 
+def _no_candidates(snapshot: Snapshot, setting: Setting) -> list[str]:
+    """Of what nobody had bought, the products that the setting does not ask for."""
+    ids, sold = snapshot.ids("Product"), Purchases.of(snapshot).buyers() > 0
+    return [ids[row] for row in np.flatnonzero(~sold & ~setting.candidates)]
+
+
 def _offline(ranker: ServedRanker, snapshot: Snapshot, setting: Setting) -> Figures:
     """By the same candidates and the snapshot's purchases; no shop is asked what may be shown."""
     names, products = snapshot.ids("User"), snapshot.ids("Product")
-    own = _own_lines(snapshot, products)
+    own, is_cold = _own_lines(snapshot, products), setting.name in (COLD, UNSOLD)
+    barred = _no_candidates(snapshot, setting) if is_cold else []
     ranked = np.full((len(setting.users), DEPTH), NO_ITEM, np.int64)
     for row, user in enumerate(setting.users):
         lines_of = own(user)
         bought = sorted(set(lines_of.products))
-        owned, without = ([], bought) if setting.name == "novel" else (bought, [])
-        found = ranker.ranked(setting.name, names[user], lines_of, snapshot.before, owned, without)[:DEPTH]
+        owned, without = {"all": (bought, []), "novel": ([], bought)}.get(setting.name, ([], barred))
+        found = ranker.ranked(
+            COLD if is_cold else setting.name, names[user], lines_of, snapshot.before, owned, without
+        )[:DEPTH]
         ranked[row, : len(found)] = ranker.products.rows([item.id for item in found])
     return figures(ranked, setting)
 

@@ -27,9 +27,7 @@ from text_model import (
     SEED,
     SHARPNESS,
     Shop,
-    lately,
     ndcg,
-    profiles,
     query_folder,
     share_of_adapters,
     without_newcomers,
@@ -39,6 +37,7 @@ from text_search import full_text_scores, mean_ndcg, served_scores, together, un
 from shopgraph.dataset.corpus import CorpusConfig, read_corpus
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.query_encoder import QueryEncoder
+from shopgraph.ranking.profiles import lately, profiles
 from shopgraph.recommend.fusion import FusionConfig
 
 DATA = ROOT.parent / "shared" / "data"

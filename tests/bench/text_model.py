@@ -39,7 +39,6 @@ from shopgraph.text.training import ADAPTERS, QUERY, train_text_embedding
 SEED = 7
 SHARPNESS = 2.0
 """Of the profiles where no earlier weeks can choose it: what the year's validation weeks choose most often."""
-PRODUCTS_AT_ONCE = 4096
 MOVING = {"steps": 25, "batch_pairs": 32}
 LESS_READ = {"named_most": 1000, "judged_texts": 500, "judged_pairs": 100}
 """Of a backbone that learns, too: seconds a step, and all that it is asked is read anew."""
@@ -117,39 +116,6 @@ class Shop:
         shutil.rmtree(work, ignore_errors=True)
         vectors = self.graph if graph else None
         return train_text_embedding(self.snapshot, config, vectors, "cpu", SEED, work, told, searches, self.kept)
-
-
-def profiles(vectors: np.ndarray, interest: sp.csr_array, candidates: np.ndarray, sharpness: float) -> Scorer:
-    """A candidate's score is the sum of exp(sharpness * cosine) over what the user bought, each by 1/sqrt(its buyers).
-
-    Sharpness weighs the nearest of what a user bought against all of it; towards 0 the order is that of the summed
-    cosines (a Parzen window of the von Mises-Fisher kernel).
-
-    Shapes:
-        vectors: (products, width), unit length
-        interest: (users, products): how much what a user bought counts
-        candidates: (products,), bool; others score minus infinity
-    """
-    by_product = sp.csc_array(interest)
-    buyers = np.diff(by_product.indptr)
-    by_rarity = sp.csc_array(by_product @ sp.diags_array((1 / np.sqrt(np.maximum(buyers, 1))).astype(np.float32)))
-    asked, sold = np.flatnonzero(candidates), np.flatnonzero(buyers)
-    found = np.zeros((interest.shape[0], len(asked)), np.float32)
-    for rows in np.array_split(sold, max(1, -(-len(sold) // PRODUCTS_AT_ONCE))):
-        found += by_rarity[:, rows] @ np.exp(sharpness * vectors[rows] @ vectors[asked].T)
-
-    def score(users: np.ndarray) -> np.ndarray:
-        scores = np.full((len(users), len(vectors)), -np.inf, np.float32)
-        scores[:, asked] = found[users]
-        return scores
-
-    return score
-
-
-def lately(purchases: Purchases, moment_ms: int, half_life_weeks: float) -> sp.csr_array:
-    """(users, products): the root of purchases that each count half as much every half-life before the moment."""
-    keys, decayed = purchases.decayed(moment_ms, half_life_weeks)
-    return purchases.matrix(keys, np.sqrt(decayed))
 
 
 def ndcg(score: Scorer, setting: Setting) -> float:

@@ -54,6 +54,15 @@ def test_pages_and_filters_are_the_same_wherever_products_are_asked_for(client: 
         assert (answer.status_code, answer.json["error"]["code"]) == (422, "invalid")
 
 
+def test_what_is_new_to_the_shop_is_asked_for_alone_and_for_many(client: FlaskClient, post: Post) -> None:
+    """All that this shop may show for a reason has been bought."""
+    assert shown(client.get(f"/api/v1/recommendations?user={RAW_USER}"))
+    alone = client.get(f"/api/v1/recommendations?user={RAW_USER}&new_only=true")
+    assert (shown(alone), alone.json["step"]) == ([], "arrivals")
+    (many,) = post("batch", users=[RAW_USER], new_only=True).json["answers"]
+    assert many["answer"]["items"] == []
+
+
 def test_what_is_like_a_set_has_none_of_it(post: Post) -> None:
     answer = post("like", like=["shop:soup"], unlike=["shop:tea"], n=5)
     assert shown(answer) == ["shop:bread"]

@@ -69,9 +69,9 @@ def train_ranker(training: Training, request: RetrainRequest, state: RunState, w
     if "ranker" not in request.families:
         return {}
     snapshot_id, graph = state.output("retrain.export", "snapshot"), state.output("retrain.refit", "version")
-    config = request.config.get("ranker", {})
+    config, text = request.config.get("ranker", {}), state.output("retrain.train_text", "version")
     try:
-        return {"version": train_ranker_version(training, snapshot_id, work / "ranker", config, progress, graph)}
+        return {"version": train_ranker_version(training, snapshot_id, work / "ranker", config, progress, graph, text)}
     except InputError as error:
         if request.families == ["ranker"]:
             raise

@@ -1,7 +1,7 @@
 // name: ranked_for_user
 // mode: read
 // params: user, kind, scenario, limit, without, categories, min_price, max_price
-// returns: as_of, release, versions, rules, experiments, length, items
+// returns: as_of, release, versions, rules, experiments, has_variants, length, items
 // The first products of a user's list that was ranked ahead, of those that may be shown now and pass, each with its line's
 // parts, the names of what its reason goes through and whether that path is there now; and the rules in force
 // and the experiment that runs at a place.
@@ -38,4 +38,5 @@ RETURN r.ranked_as_of AS as_of, r.id AS release,
                    AND rule.scenario IN ['', $scenario]
                  RETURN rule {.id, .kind, .label, .target, .amount} ORDER BY rule.id } AS rules,
        COLLECT { MATCH (e:Experiment {running: $scenario}) RETURN e {.id, .name, .scenario, .kind, .variants} } AS experiments,
+       EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants,
        size(lines) - 1 AS length, items

@@ -1,13 +1,15 @@
 // name: allowed
 // mode: read
-// params: items, categories, min_price, max_price
+// params: items, categories, min_price, max_price, unbought_before
 // returns: items
 // Those of some products that may be shown now: on sale, in stock, not hidden, in one of the categories (any, where none is
-// given) and priced within the bounds; a product without a price is within no bound.
+// given), priced within the bounds and, where a moment is given, bought by nobody before it; a product without a price is
+// within no bound.
 CYPHER 25
 UNWIND $items AS item
 MATCH (p:Product {id: item})
 WHERE NOT p.hidden AND p.stock > 0 AND p.retired_at > datetime()
   AND (size($categories) = 0 OR p.category_1 IN $categories OR p.category_2 IN $categories OR p.category_3 IN $categories)
   AND ($min_price IS NULL OR p.price >= $min_price) AND ($max_price IS NULL OR p.price <= $max_price)
+  AND ($unbought_before IS NULL OR NOT EXISTS { (p)<-[b:PURCHASED]-() WHERE b.at < $unbought_before })
 RETURN collect(p.id) AS items

@@ -34,7 +34,9 @@ CALL (u, since, exact) {
     WITH [i IN range(0, dimension - 1) |
            coalesce(own[i], 0.0) + reduce(total = 0.0, v IN since | total + v[i] / size(since))] AS vector
     MATCH (q:Product)
-    SEARCH q IN (VECTOR INDEX product_graph_green FOR vector LIMIT $reach) SCORE AS score
+    SEARCH q IN (VECTOR INDEX product_graph_green FOR vector
+      WHERE q.hidden = false AND q.stock > 0 AND q.retired_at > datetime()
+      LIMIT $reach) SCORE AS score
     RETURN q, score
   }
 }

@@ -1,12 +1,12 @@
 // name: serving_state
 // mode: read
 // params: user, session, scenario, as_of, meaning
-// returns: as_of, release, slots, versions, known_until, known, active, interest, hidden, own, rules, experiments
+// returns: as_of, release, slots, versions, known_until, known, active, interest, hidden, has_variants, own, rules, experiments
 // What a recommendation stands on: the moment before which events count, the release with its slots and versions by
 // family, the newest events that derived values and vectors carry, whether the user is known and has done anything before
 // then, the products that the user or the session shows interest in, strongest first, those that either has hidden, what
-// the user bought, line by line (amounts are NaN where none is stated), the rules in force and the experiment that runs at a
-// place.
+// the user bought, line by line (amounts are NaN where none is stated), whether any product says what it is a variant of,
+// the rules in force and the experiment that runs at a place.
 // `as_of` is null where the moment is just after the newest event of any source. `meaning` says, by relation type, what
 // an event weighs and for how many seconds it steers.
 CYPHER 25
@@ -50,7 +50,7 @@ RETURN as_of, r.id AS release,
          + [CASE r.graph_slot WHEN 'blue' THEN u.graph_blue_until WHEN 'green' THEN u.graph_green_until END] AS known_until,
        u IS NOT NULL AS known,
        EXISTS { (u)-[b:PURCHASED|VIEWED]->(:Product) WHERE b.at < as_of } AS active,
-       interest, hidden, own,
+       interest, hidden, EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants, own,
        COLLECT { MATCH (rule:Rule)
                  WHERE rule.ended_at IS NULL AND rule.starts <= datetime() AND (rule.ends IS NULL OR rule.ends > datetime())
                    AND rule.scenario IN ['', $scenario]

@@ -18,6 +18,11 @@ from shopgraph.wiring_serving import build_serving
 
 Count = Annotated[int, typer.Option("--n", help="How many products.")]
 SHOWN_SHARES = 5
+Category = Annotated[list[str] | None, typer.Option(help="Only of this category, a whole path; may repeat.")]
+MinPrice = Annotated[float | None, typer.Option(min=0, help="Only at this price or above.")]
+MaxPrice = Annotated[float | None, typer.Option(min=0, help="Only at this price or below.")]
+Exclude = Annotated[list[str] | None, typer.Option(help="Not this product; may repeat.")]
+Scenario = Annotated[str, typer.Option(help="The place it is for; rules of that place apply too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -26,10 +31,12 @@ def recommend(
     n: Count = 20,
     novel: Annotated[bool, typer.Option("--novel", help="Leave out what the user has bought.")] = False,
     session: Annotated[str, typer.Option("--session", help="The visit, as its events name it.")] = "",
-    scenario: Annotated[str, typer.Option(help="The place it is for: its blends, ranker, rules and experiment.")] = "",
-    category: Annotated[list[str] | None, typer.Option(help="Only of this category, a whole path; may repeat.")] = None,
-    min_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or above.")] = None,
-    max_price: Annotated[float | None, typer.Option(min=0, help="Only at this price or below.")] = None,
+    new_only: Annotated[bool, typer.Option("--new-only", help="Only what nobody has bought yet.")] = False,
+    scenario: Scenario = "",
+    category: Category = None,
+    min_price: MinPrice = None,
+    max_price: MaxPrice = None,
+    exclude: Exclude = None,
     diversity: Annotated[float, typer.Option(min=0, max=1, help="How unlike each other products have to be.")] = 0.0,
     explain: Annotated[bool, typer.Option("--explain", help="Say in full what each place rests on.")] = False,
     as_json: AsJson = False,
@@ -42,10 +49,11 @@ def recommend(
             n,
             novel,
             session_id=visit,
-            filters=Filters((), category or (), min_price, max_price),
+            filters=Filters(exclude or (), category or (), min_price, max_price),
             scenario=scenario,
             diversity=diversity,
             in_full=explain,
+            new_only=new_only,
         )
     _show(answer, as_json)
 
@@ -53,22 +61,34 @@ def recommend(
 def similar(
     product: Annotated[str, typer.Argument(help="A product's id, e.g. cj:1029743.")],
     n: Count = 20,
+    scenario: Scenario = "",
+    category: Category = None,
+    min_price: MinPrice = None,
+    max_price: MaxPrice = None,
+    exclude: Exclude = None,
     as_json: AsJson = False,
 ) -> None:
     """List the products most like one product, and say why."""
+    filters = Filters(exclude or (), category or (), min_price, max_price)
     with build_serving(load_settings()) as serving:
-        answer = serving.recommender.similar(product, n)
+        answer = serving.recommender.similar(product, n, scenario, filters=filters)
     _show(answer, as_json)
 
 
 def search(
     query: Annotated[str, typer.Argument(help="What a shopper would type.")],
     n: Count = 20,
+    scenario: Scenario = "",
+    category: Category = None,
+    min_price: MinPrice = None,
+    max_price: MaxPrice = None,
+    exclude: Exclude = None,
     as_json: AsJson = False,
 ) -> None:
     """Find products by the words of a query and by what it means, and say which of both."""
+    filters = Filters(exclude or (), category or (), min_price, max_price)
     with build_serving(load_settings()) as serving:
-        answer = serving.recommender.search(query, n)
+        answer = serving.recommender.search(query, n, scenario, filters=filters)
     _show(answer, as_json)
 
 

@@ -12,6 +12,8 @@ products.csv, the whole catalogue (columns after `title` may be left out):
     image        path or address
     package_size as printed
     stock        whole number, 0 or more; empty: the source does not track it
+    variant_of   id of the product that it is a variant of (the same in another size or colour), or any name that all
+                 variants share; an answer shows one of them
 users.csv, id and any of the schema's segment columns:
     id           required, unique; only its keyed pseudonym is kept
     segments     empty: unknown. Any other column is named among the rejects and ignored: no personal data gets in.
@@ -54,7 +56,7 @@ from shopgraph.schema import SEGMENTS
 PRODUCTS, USERS, BEHAVIOR = "products.csv", "users.csv", "behavior.csv"
 PRODUCT_COLUMNS = (
     "id", "title", "description", "brand", "author", "category", "price", "attributes", "image", "package_size",
-    "stock",
+    "stock", "variant_of",
 )  # fmt: skip
 BEHAVIOR_COLUMNS = (
     "user_id", "type", "product_id", "at", "quantity", "amount", "discount", "order_id", "rating", "text", "query",
@@ -112,6 +114,9 @@ def _add_products(draft: Draft, sheet: Sheet) -> None:
     columns = {
         name: sheet.text(name)[good] for name in ("title", "description", "image", "package_size") if sheet.has(name)
     }
+    if sheet.has("variant_of"):
+        named = sheet.text("variant_of")[good]
+        columns["variant_of"] = (draft.source.name + ":" + named).where(named != "", "")
     draft.nodes["Product"] = table(
         "Product", {"id": ids, **columns, "price": price[good], "stock": stock[good].astype("Int64")}
     )

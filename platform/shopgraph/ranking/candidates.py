@@ -20,6 +20,7 @@ FitSources = Callable[[int], Mapping[str, Scorer]]
 def _known_groups() -> dict[str, str]:
     return {
         "graph": "graph",
+        "text": "text",
         "page_rank": "attribute",
         "attribute_affinity": "attribute",
         "popularity": "popularity",

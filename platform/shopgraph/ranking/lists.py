@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ class Lists:
     bounds: np.ndarray
     products: np.ndarray
     scores: np.ndarray
+    _counted: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, candidates: Candidates, user_count: int) -> Lists:
@@ -44,6 +45,12 @@ class Lists:
             candidates.products.astype(np.int32),
             scores.values.astype(np.float16),
         )
+
+    def users_by_product(self, count: int) -> np.ndarray:
+        """(count,): users whose candidates a product is among; counted when first asked for."""
+        if "listed" not in self._counted:
+            self._counted["listed"] = np.bincount(self.products, minlength=count)
+        return self._counted["listed"]
 
     def user(self, row: int, others: np.ndarray) -> Candidates:
         """A user's candidates, as user 0, and products beside that no source had named.

@@ -22,6 +22,8 @@ from shopgraph.ranking.past import Lines, Past
 
 FOLDER = "ranker"
 """In the folder of a ranker's version."""
+COLD = "cold"
+"""The setting of products that nobody has bought yet."""
 MARKET, USERS, PRODUCTS = "market", "users.npy", "products.npy"
 NAMED_WITHIN = 20
 """Rank within which a source speaks for a product."""
@@ -129,6 +131,14 @@ class ServedRanker:
         candidates = candidates.chosen(~np.isin(candidates.products, barred[barred >= 0]))
         scores = self.rankers[setting].scores(self._features(candidates, own, moment))
         return Ranking(self.products, candidates, scores, np.lexsort((candidates.products, -scores)))
+
+    def listed(self, setting: str, products: Sequence[str]) -> dict[str, int]:
+        """How many users' lists name each product; products that it does not know are left out."""
+        if setting not in self.lists:
+            return {}
+        rows = self.products.rows(list(products))
+        counts = self.lists[setting].users_by_product(len(self.products))
+        return {name: int(counts[row]) for name, row in zip(products, rows, strict=True) if row >= 0}
 
     def contributions(
         self, setting: str, user_id: str, own: OwnLines, moment: datetime, products: Sequence[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from shopgraph.dataset.purchases import to_ms
 from shopgraph.dataset.snapshot import Snapshot
-from shopgraph.evaluation import Setting, figures
+from shopgraph.evaluation import Scorer, Setting, figures
 from shopgraph.ranking.candidates import CandidateConfig, Candidates, FitSources, find_candidates_of
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.facets import Facet, FacetConfig, facets_of
@@ -20,10 +20,13 @@ from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
 from shopgraph.ranking.lists import Ids, Lists
 from shopgraph.ranking.market import Market
 from shopgraph.ranking.past import Lines, Past
-from shopgraph.ranking.served import ServedRanker
+from shopgraph.ranking.profiles import ProfileConfig
+from shopgraph.ranking.served import COLD, ServedRanker
 from shopgraph.tracking import Progress, silent
 
-SETTINGS = ("all", "novel")
+SETTINGS = ("all", "novel", COLD)
+GRAPH, TEXT = "graph", "text"
+"""The sources that are embeddings."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,22 @@ class TreesConfig:
     novel: LambdaMartConfig = field(
         default_factory=lambda: LambdaMartConfig(truncation_level=50, num_leaves=31, lambdarank_norm=False)
     )
+    cold: LambdaMartConfig = field(default_factory=LambdaMartConfig)
+
+
+@dataclass(frozen=True)
+class ColdConfig:
+    """How products that nobody has bought yet are ranked: by what the catalogue says of them.
+
+    It is learned among those that sold in a fold's window, and asked about all that never did.
+    """
+
+    sources: tuple[str, ...] = ("page_rank", "attribute_affinity", GRAPH, TEXT)
+    """Collaborative filters that read the catalogue, and the embeddings where a release names them."""
+    candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=400))
+    sample: SampleConfig = field(default_factory=lambda: SampleConfig(negatives=150))
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    """Of the text embedding."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +67,17 @@ class RankerConfig:
     sample: SampleConfig = field(default_factory=SampleConfig)
     facets: FacetConfig = field(default_factory=FacetConfig)
     trees: TreesConfig = field(default_factory=TreesConfig)
+    cold: ColdConfig = field(default_factory=ColdConfig)
     judging_share: float = 0.2
     """Of the last fold's users: they choose the number of trees, and are not learned from."""
 
 
 @dataclass(frozen=True)
 class TrainedRanker:
-    """What serves, and how well it did on users it had not learned from."""
+    """What serves, and how well it did on users it had not learned from.
+
+    A shop in whose folds nobody bought what nobody had bought before gets no ranker of such products.
+    """
 
     served: ServedRanker
     metrics: dict[str, Any]
@@ -83,17 +106,20 @@ def train_ranker(
     judged: dict[str, tuple[Examples, Setting]] = {}
     for number, fold in enumerate(folds):
         progress("ranker", number, total, f"fold {number + 1} of {len(folds)}")
-        settings = {name: fold.settings(shop.lines.purchases)[name] for name in SETTINGS}
-        judging = _judging(settings, config.judging_share, seed) if number == len(folds) - 1 else np.empty(0, np.int64)
-        candidates = find_candidates_of(settings, fit(fold.moment_ms), config.candidates)
-        for name, setting in settings.items():
-            rest, apart = _parted(candidates[name], judging)
+        settings = fold.settings(shop.lines.purchases)
+        judges = _judging(settings, config.judging_share, seed) if number == len(folds) - 1 else {}
+        for name, candidates in shop.candidates(settings, fit(fold.moment_ms)).items():
+            setting = settings[name]
+            judging = judges.get(name, np.empty(0, np.int64))
+            rest, apart = _parted(candidates, judging)
             learned[name].append(shop.described(rest, setting, fold.moment_ms, config.sample, seed + number))
             if len(judging):
                 judged[name] = shop.described(apart, setting, fold.moment_ms), _of_users(setting, judging)
     rankers, metrics = {}, dict[str, Any]()
     for number, name in enumerate(SETTINGS, start=len(folds)):
         progress("ranker", number, total, f"trees, {name}")
+        if name == COLD and not _enough(learned[name], judged.get(name)):
+            continue
         rankers[name] = train(learned[name], getattr(config.trees, name), judged[name], seed, threads)
         metrics |= _told(name, rankers[name], *judged[name])
     progress("ranker", total - 1, total, "lists")
@@ -113,6 +139,18 @@ class _Shop:
     def of(cls, snapshot: Snapshot, config: RankerConfig) -> _Shop:
         return cls(snapshot, Lines.of(snapshot), facets_of(snapshot, config.facets), config)
 
+    def candidates(self, settings: Mapping[str, Setting], sources: Mapping[str, Scorer]) -> dict[str, Candidates]:
+        """By setting; none of what nobody has bought where nobody is asked about it or no source knows it."""
+        config, of_cold = self.config, {name: sources[name] for name in self.config.cold.sources if name in sources}
+        of_cold_alone = set(of_cold) - {*config.sources, GRAPH}
+        warm = {name: score for name, score in sources.items() if name not in of_cold_alone}
+        asked = {name: setting for name, setting in settings.items() if name != COLD}
+        found = find_candidates_of(asked, warm, config.candidates)
+        cold = settings.get(COLD)
+        if of_cold and cold is not None and len(cold.users) and cold.candidates.any():
+            found |= find_candidates_of({COLD: cold}, of_cold, config.cold.candidates)
+        return found
+
     def described(
         self,
         candidates: Candidates,
@@ -127,22 +165,38 @@ class _Shop:
         seen = self.lines.purchases.before(moment_ms).binary().astype(bool)
         sold, nothing = np.diff(seen.tocsc().indptr) > 0, sp.csr_array(seen.shape, dtype=bool)
         # whoever bought something is asked for: what would be right is not known yet
-        asked = {"all": Setting("all", seen, nothing, sold), "novel": Setting("novel", seen, seen, sold)}
-        candidates = find_candidates_of(asked, fit(moment_ms), self.config.candidates)
+        asked = {
+            "all": Setting("all", seen, nothing, sold),
+            "novel": Setting("novel", seen, seen, sold),
+            COLD: Setting(COLD, seen, nothing, ~sold),
+        }
+        found = self.candidates({name: asked[name] for name in rankers}, fit(moment_ms))
         users = self.snapshot.ids("User")
         return ServedRanker(
             Ids.of(self.snapshot.ids("Product")),
             Ids.of(users),
             Market.of(Past.of(self.lines, moment_ms), self.facets),
-            dict(rankers),
-            {name: Lists.of(candidates[name], len(users)) for name in rankers},
+            {name: ranker for name, ranker in rankers.items() if name in found},
+            {name: Lists.of(candidates, len(users)) for name, candidates in found.items()},
         )
 
 
-def _judging(settings: Mapping[str, Setting], share: float, seed: int) -> np.ndarray:
-    """(users,), ascending: a share of all who are judged in any setting; the same users judge in each."""
-    users = np.unique(np.concatenate([setting.users for setting in settings.values()]))
+def _judging(settings: Mapping[str, Setting], share: float, seed: int) -> dict[str, np.ndarray]:
+    """By setting (users,), ascending: a share of all who are judged; the same users wherever known products count.
+
+    Who buys what is new to the shop may have bought nothing known, so those judges are drawn among themselves.
+    """
+    warm = np.unique(np.concatenate([setting.users for name, setting in settings.items() if name != COLD]))
+    drawn = _drawn(warm, share, seed)
+    return {name: _drawn(setting.users, share, seed) if name == COLD else drawn for name, setting in settings.items()}
+
+
+def _drawn(users: np.ndarray, share: float, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).permutation(users)[: max(1, round(share * len(users)))])
+
+
+def _enough(learned: Sequence[Examples], judged: tuple[Examples, Setting] | None) -> bool:
+    return judged is not None and len(judged[1].users) > 0 and any(part.labels.any() for part in learned)
 
 
 def _parted(candidates: Candidates, judging: np.ndarray) -> tuple[Candidates, Candidates]:

@@ -29,6 +29,7 @@ PARAMETERS = frozenset(
         "categories",
         "min_price",
         "max_price",
+        "unbought_before",
         "reach",
         "release",
         "half_life_weeks",
@@ -45,13 +46,14 @@ as_of: events before it count
 limit: most items to answer with
 without: ids never to answer with
 categories, min_price, max_price: what the caller lets an answer hold; empty and null where it does not say
+unbought_before: only what nobody had bought before this moment; null where anything may be shown
 novel: whether all that the user bought is among them
 reach: how deep a vector search has to go so that `limit` items outlast `without`
 release: the release whose slots are read, so that one answer never mixes two
 half_life_weeks: age at which a purchase counts half
 """
 
-UNDERIVED = frozenset({"repeat_purchases", "popular_in_segment"})
+UNDERIVED = frozenset({"repeat_purchases", "due_again", "popular_in_segment"})
 """Sources that read events alone: nothing that a worker derived or learned from them."""
 
 
@@ -80,9 +82,7 @@ class Sources:
     @property
     def names(self) -> list[str]:
         """All of them, a shop's own included, sorted."""
-        files = {f"{name}_{slot}" for name in self._slotted for slot in SLOTS}
-        plain = {name for name, query in self._graph.queries.items() if _is_source(query) and name not in files}
-        return sorted(plain | self._slotted)
+        return source_names(self._graph.queries)
 
     def parameters(self, name: str) -> frozenset[str]:
         """What a source asks for, see `PARAMETERS`."""
@@ -121,6 +121,13 @@ class Sources:
 
 def _is_source(query: Query) -> bool:
     return query.mode == "read" and query.returns == SOURCE_RETURNS and PARAMETERS.issuperset(query.params)
+
+
+def source_names(queries: QueryCatalogue) -> list[str]:
+    """Names of all sources of a catalogue of queries, sorted."""
+    slot_pairs = slotted(queries)
+    files = {f"{name}_{slot}" for name in slot_pairs for slot in SLOTS}
+    return sorted({name for name, query in queries.items() if _is_source(query) and name not in files} | slot_pairs)
 
 
 def slotted(queries: QueryCatalogue) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shopgraph.errors import InputError
@@ -11,8 +12,8 @@ from shopgraph.graph.connection import Graph
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.fusion import Fused
 
-WITHIN = "popular_within"
-"""The source that fills an answer up where the others offer too little that passes."""
+WITHIN, ARRIVALS = "popular_within", "new_arrivals"
+"""Sources that fill an answer up where the others offer too little that passes: of any products, and of new ones."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Filters:
     """Whole paths, of any level; a product of one of them passes."""
     min_price: float | None = None
     max_price: float | None = None
+    unbought_before: datetime | None = None
+    """Only what nobody had bought before this moment."""
 
     def __post_init__(self) -> None:
         if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
@@ -37,12 +40,21 @@ class Filters:
     @property
     def narrow(self) -> bool:
         """Whether they may refuse what a source offers."""
-        return bool(self.categories) or self.min_price is not None or self.max_price is not None
+        return bool(self.categories) or (self.min_price, self.max_price, self.unbought_before) != (None, None, None)
+
+    @property
+    def filler(self) -> str:
+        return WITHIN if self.unbought_before is None else ARRIVALS
 
     @property
     def bounds(self) -> dict[str, Any]:
         """As queries take them."""
-        return {"categories": list(self.categories), "min_price": self.min_price, "max_price": self.max_price}
+        return {
+            "categories": list(self.categories),
+            "min_price": self.min_price,
+            "max_price": self.max_price,
+            "unbought_before": self.unbought_before,
+        }
 
 
 ANYTHING = Filters()
@@ -53,8 +65,8 @@ def allowed(graph: Graph, items: Sequence[str], filters: Filters) -> set[str]:
     return set(graph.wide("allowed", items=list(items), **filters.bounds)["items"])
 
 
-def filled(fused: Sequence[Fused], filler: Sequence[Candidate]) -> list[Fused]:
-    """What is popular within the filters after all that was chosen."""
+def filled(fused: Sequence[Fused], filler: Sequence[Candidate], source: str) -> list[Fused]:
+    """What one more source offers within the filters after all that was chosen."""
     known, lowest = {item.id for item in fused}, min((item.score for item in fused), default=0.0)
     added = [candidate for candidate in filler if candidate.id not in known]
-    return [*fused, *(Fused(item.id, lowest, (WITHIN,), None) for item in added)]
+    return [*fused, *(Fused(item.id, lowest, (source,), None) for item in added)]

@@ -45,6 +45,7 @@ class FusionConfig:
         default_factory=lambda: Blend(
             {
                 "repeat_purchases": 1.0,
+                "due_again": 0.05,
                 "bought_together": 0.05,
                 "graph_neighbours": 0.1,
                 "popular_lately": 0.1,
@@ -73,6 +74,10 @@ class FusionConfig:
     """For a newcomer of whom only attributes are known."""
     popular: Blend = field(default_factory=lambda: Blend({"popular_lately": 1.0}))
     """For anyone else."""
+    new: Blend = field(default_factory=lambda: Blend({"text_new_arrivals": 1.0, "attribute_paths": 0.5}))
+    """For what nobody has bought yet, shown to someone with a history."""
+    arrivals: Blend = field(default_factory=lambda: Blend({"new_arrivals": 1.0}))
+    """The same for anyone else."""
     similar: Blend = field(
         default_factory=lambda: Blend({"similar_baskets": 1.0, "similar_graph": 1.0, "similar_text": 0.7})
     )

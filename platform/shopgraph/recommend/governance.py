@@ -8,12 +8,12 @@ from typing import Any
 
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.candidate import Sources
-from shopgraph.recommend.filters import ANYTHING, WITHIN, Filters, allowed, filled
+from shopgraph.recommend.filters import ANYTHING, Filters, allowed, filled
 from shopgraph.recommend.fusion import Fused
 from shopgraph.recommend.interleaving import NO_TEAM
 from shopgraph.recommend.page import Page
 from shopgraph.recommend.place import Place
-from shopgraph.recommend.rerank import diversified
+from shopgraph.recommend.rerank import diversified, one_of_each
 from shopgraph.recommend.rules import PIN, nothing_left, ruled
 from shopgraph.recommend.standing import Standing
 
@@ -48,10 +48,11 @@ class Governance:
     def filtered(
         self, fused: list[Fused], filters: Filters, context: Mapping[str, Any], standing: Standing
     ) -> list[Fused]:
-        """What passes, and after it what is popular within the filters."""
+        """What passes, and after it what their filler offers within them."""
         if not filters.narrow:
             return fused
-        return filled(self.passing(fused, filters), self.sources.candidates(WITHIN, context, standing.slots))
+        filler = self.sources.candidates(filters.filler, context, standing.slots)
+        return filled(self.passing(fused, filters), filler, filters.filler)
 
     def passing(self, fused: list[Fused], filters: Filters) -> list[Fused]:
         """What passes, alone: what is popular is no answer to a question about other products."""
@@ -61,18 +62,33 @@ class Governance:
         return [item for item in fused if item.id in passing]
 
     def ruled(
-        self, pool: list[Fused], standing: Standing, barred: Collection[str], filters: Filters = ANYTHING
+        self,
+        pool: list[Fused],
+        standing: Standing,
+        barred: Collection[str],
+        filters: Filters = ANYTHING,
+        asked_about: Sequence[str] = (),
     ) -> tuple[list[Fused], str]:
-        """The pool as the rules in force have it, and what is to be said where they leave nothing of it."""
+        """The pool as the rules in force have it, and what is to be said where they leave nothing of it.
+
+        Of products that are variants of one another the best is kept, and none of those whose variant was asked about.
+        """
         rules = standing.rules
+        groups = self._groups(pool, asked_about, standing) if standing.has_variants else {}
+        taken = {groups[product] for product in asked_about if product in groups}
         if not (pool and rules):  # a pin is a place in an answer, it makes none
-            return pool, ""
+            return one_of_each(pool, groups, taken), ""
         pinned: Sequence[str] = [rule.target for rule in rules if rule.kind == PIN and rule.target not in barred]
         if filters.narrow and pinned:
             pinned = list(allowed(self.graph, pinned, filters))
         facts = self.graph.wide("rule_facts", items=[*(item.id for item in pool), *pinned])["facts"]
-        kept = ruled(pool, rules, {fact["id"]: fact for fact in facts}, barred)
+        kept = ruled(pool, rules, {fact["id"]: fact for fact in facts}, barred, groups, taken)
         return kept, nothing_left(pool, kept, rules)
+
+    def _groups(self, pool: list[Fused], asked_about: Sequence[str], standing: Standing) -> dict[str, str]:
+        pins = (rule.target for rule in standing.rules if rule.kind == PIN)
+        found = self.graph.wide("variants", items=[*(item.id for item in pool), *asked_about, *pins])
+        return dict(zip(found["items"], found["groups"], strict=True))
 
     def unlike(self, pool: list[Fused], n: int, diversity: float, standing: Standing) -> list[Fused]:
         """The first `n`, or `n` that are unlike each other; see `diversified`."""
@@ -90,6 +106,7 @@ class Governance:
         barred: Collection[str],
         filters: Filters,
         diversity: float = 0.0,
+        asked_about: Sequence[str] = (),
     ) -> Chosen:
         """What is shown of what each way of a place offers.
 
@@ -98,8 +115,8 @@ class Governance:
         unlike = [max(diversity, way.diversity) for way in place.ways]
         if place.interleaves:
             sides = zip(pools, unlike, strict=True)
-            pools = [self.unlike(pool, page.pool, apart, standing) for pool, apart in sides]
+            pools = [self.unlike(pool, page.pool_of(standing.has_variants), apart, standing) for pool, apart in sides]
             unlike = [0.0]
         merged, teams = place.merged(pools)
-        pool, note = self.ruled(merged, standing, barred, filters)
+        pool, note = self.ruled(merged, standing, barred, filters, asked_about)
         return Chosen(place, self.unlike(pool, page.wanted, unlike[0], standing), note, teams)

@@ -12,6 +12,10 @@ MOST_ITEMS = 100
 """Of all pages of an answer together."""
 UNLIKE_AMONG = 5
 """Times as many products as a page holds, among which unlike ones are looked for."""
+DEEPER = 5
+"""Times as much is asked of sources where filters, or variants of one product, may take away what they offer."""
+VARIANTS = 3
+"""Times as many, where products have variants."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,17 @@ class Page:
         if not 0 <= self.offset <= MOST_ITEMS - self.n:
             raise InputError(f"offset = {self.offset}: a page of {self.n} begins at 0 to {MOST_ITEMS - self.n}")
 
-    @property
-    def pool(self) -> int:
-        """Products that rules and unlikeness choose from: as many whatever the offset, so that pages do not overlap."""
-        return max(UNLIKE_AMONG * self.n, MOST_ITEMS)
+    def depth(self, may_lose: bool) -> int:
+        """Products to be left of what sources are asked for; more where filters or variants may take some away."""
+        return DEEPER * self.n if may_lose else self.n
+
+    def pool_of(self, has_variants: bool) -> int:
+        """Products that rules and unlikeness choose from: as many whatever the offset, so that pages do not overlap.
+
+        Args:
+            has_variants: whether some of them may be variants of each other, of which one is kept.
+        """
+        return max(UNLIKE_AMONG * self.n, MOST_ITEMS) * (VARIANTS if has_variants else 1)
 
     @property
     def wanted(self) -> int:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from shopgraph.graph.connection import Graph
-from shopgraph.ranking.served import FOLDER, RankedProduct, ServedRanker
+from shopgraph.ranking.served import COLD, FOLDER, RankedProduct, ServedRanker
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.filters import Filters, allowed
 from shopgraph.recommend.fusion import Blend, Fused, fuse
+from shopgraph.recommend.rerank import explored
 from shopgraph.recommend.standing import Standing
 from shopgraph.schema import RANKER
 
@@ -43,9 +44,9 @@ class LearnedFusion:
         ranker = self._ranker(standing)
         if ranker is None:
             return []
-        own, limit = standing.own, context["limit"]
-        others = [*context["session"], *set(own.products)]
-        found = ranker.ranked(_setting(context), context["user"], own, standing.as_of, others, context["without"])
+        own, limit, setting = standing.own, context["limit"], _setting(context)
+        others = [] if setting == COLD else [*context["session"], *set(own.products)]
+        found = ranker.ranked(setting, context["user"], own, standing.as_of, others, context["without"])
         kept: list[RankedProduct] = []
         for start in range(0, len(found), limit):
             asked = found[start : start + limit]
@@ -68,6 +69,17 @@ class LearnedFusion:
             return {}
         return ranker.contributions(_setting(context), context["user"], standing.own, standing.as_of, products)
 
+    def explored(
+        self, best: Sequence[Fused], n: int, share: float, standing: Standing, context: Mapping[str, Any]
+    ) -> list[Fused]:
+        """See `explored`; of what the ranker ranked.
+
+        Raises:
+            InputError: the ranker's files are damaged.
+        """
+        ranker, products = self._ranker(standing), [item.id for item in best if RANKER in item.shares]
+        return explored(best, n, share, ranker.listed(_setting(context), products)) if ranker else list(best)
+
     def _ranker(self, standing: Standing) -> ServedRanker | None:
         version = standing.versions.get(RANKER)
         folder = self._models / version / FOLDER if version else None
@@ -75,6 +87,8 @@ class LearnedFusion:
 
 
 def _setting(context: Mapping[str, Any]) -> str:
+    if context["unbought_before"] is not None:
+        return COLD
     return "novel" if context["novel"] else "all"
 
 

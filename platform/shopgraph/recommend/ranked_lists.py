@@ -67,12 +67,15 @@ class RankedLists:
         self, name: str, asked: Mapping[str, str], filters: Filters, page: Page, via: str | None
     ) -> Listed | None:
         def first(count: int) -> dict[str, Any]:
-            return self._graph.wide(name, **asked, **filters.bounds, without=list(filters.exclude), limit=count)
+            bounds = {name: bound for name, bound in filters.bounds.items() if name != "unbought_before"}
+            return self._graph.wide(name, **asked, **bounds, without=list(filters.exclude), limit=count)
 
-        found = first(page.wanted)
-        if found["length"] is None or (found["rules"] and page.pool > MOST_ITEMS):
+        if filters.unbought_before is not None:
             return None
-        if found["rules"]:  # they choose among as many products as where nothing was ranked ahead
+        found = first(page.wanted)
+        if found["length"] is None or (found["rules"] and page.pool_of(found["has_variants"]) > MOST_ITEMS):
+            return None
+        if found["rules"] or found["has_variants"]:  # chosen among as many as where nothing was ranked ahead
             found = first(MOST_ITEMS)
         ended = found["length"] < MOST_ITEMS and not filters.narrow
         rows = [_row(row, via) for row in found["items"]]
@@ -91,6 +94,7 @@ def _standing(found: Mapping[str, Any]) -> Standing:
         active=True,
         interest=[],
         hidden=[],
+        has_variants=found["has_variants"],
         own=OwnLines(),
         rules=[Rule(**rule) for rule in found["rules"]],
         experiment=next((Experiment.read(node) for node in found["experiments"]), None),

@@ -29,8 +29,6 @@ from shopgraph.recommend.standing import Standing, read_standing
 BY_VECTOR = "text_search"
 USUAL = 20
 """Products that most answers hold."""
-DEEPER = 5
-"""Times as much is asked of sources where filters may refuse what they offer."""
 
 
 class Recommender:
@@ -78,6 +76,7 @@ class Recommender:
         diversity: float = 0.0,
         offset: int = 0,
         in_full: bool = False,
+        new_only: bool = False,
     ) -> Recommendations:
         """The `n` products to show a user.
 
@@ -97,6 +96,7 @@ class Recommender:
             diversity: how much it counts that products are unlike each other, 0 to 1, or what the place has where that
                 is more; see `diversified`.
             offset: the place of the first product, from 0; pages of as many products do not overlap.
+            new_only: only products that nobody has bought yet; those of the categories that sell best for a newcomer.
             in_full: say of each product what its place rests on, and let that choose the path of its reason.
 
         Raises:
@@ -107,27 +107,30 @@ class Recommender:
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         usual = self.places.as_usual(scenario, "novel" if exclude_owned else "repeat", "session")
-        if as_of is None and usual and not (session or session_id or diversity or in_full):
+        if as_of is None and usual and not (session or session_id or diversity or in_full or new_only):
             listed = self._lists.of_user(user_id, exclude_owned, scenario, filters, page)
             answer = self._from_list(listed, page, "personal", scenario, filters, user_id, user_id)
             if answer is not None:
                 return answer
         standing = read_standing(self._graph, as_of or self._clock.moment, user_id, session_id, scenario)
         place = self.places.at(scenario, standing.experiment, user_id or session_id, standing.as_of)
+        if new_only:
+            filters = replace(filters, unbought_before=standing.as_of)
         session = list(dict.fromkeys([*session, *standing.interest]))
         left_out = [*standing.without(exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
-        context = self._retrieval.context(standing, DEEPER * n if filters.narrow else n, **asked)
+        context = self._retrieval.context(standing, page.depth(filters.narrow or standing.has_variants), **asked)
         barred = {*left_out, *session}
         chosen, note = Chosen(place), ""
-        for step, setting in standing.steps(exclude_owned, bool(session)):
+        for step, setting in standing.steps(exclude_owned, bool(session), new_only):
             pools = []
             for way in place.ways:
                 blend = way.blend(setting, in_session=bool(session))
                 if as_of is not None:
                     standing.require_honest(as_of, blend)
                 fused = self._retrieval.ranked(step, way, blend, context, standing, filters)
-                pools.append(rerank(self._governance.filtered(fused, filters, context, standing), page.pool, barred))
+                fused = self._governance.filtered(fused, filters, context, standing)
+                pools.append(self._retrieval.best(fused, n, barred, context, standing))
             chosen = self._governance.chosen(pools, place, page, standing, barred, filters, diversity)
             note = note or chosen.note
             if chosen.kept:
@@ -145,7 +148,7 @@ class Recommender:
         way = self.places.usual
         blend = way.blend("novel" if exclude_owned else "repeat", in_session=bool(session))
         fused = self._retrieval.ranked("personal", way, blend, context, standing, ANYTHING)
-        return rerank(fused, MOST_ITEMS, {*left_out, *session})
+        return self._retrieval.best(fused, USUAL, {*left_out, *session}, context, standing)[:MOST_ITEMS]
 
     def ahead_like(self, product_id: str, standing: Standing) -> list[Fused]:
         """What `similar` chooses from, before rules."""
@@ -285,10 +288,10 @@ class Recommender:
         """What answers a question about products, whoever asks."""
         without = [*question.without, *filters.exclude]
         place = self.places.at(scenario, standing.experiment, who, standing.as_of)
-        depth = DEEPER * page.n if filters.narrow else page.n
+        depth = page.depth(filters.narrow or standing.has_variants)
         found = [self._about(question, depth, way, standing, filters) for way in place.ways]
-        pools = [rerank(fused, page.pool, without) for fused in found]
-        chosen = self._governance.chosen(pools, place, page, standing, without, filters)
+        pools = [rerank(fused, page.pool_of(standing.has_variants), without) for fused in found]
+        chosen = self._governance.chosen(pools, place, page, standing, without, filters, asked_about=question.without)
         return self._answer(chosen, page, standing, question.step)
 
     def _about(self, question: Question, n: int, way: Scenario, standing: Standing, filters: Filters) -> list[Fused]:
@@ -311,7 +314,8 @@ class Recommender:
         """What a list that was ranked ahead answers; None where live retrieval could answer otherwise."""
         if listed is None or (who and listed.standing.experiment is not None):
             return None
-        pool, note = self._governance.ruled(listed.pool, listed.standing, filters.exclude, filters)
+        like = [item.via for item in listed.pool[:1] if item.via is not None]
+        pool, note = self._governance.ruled(listed.pool, listed.standing, filters.exclude, filters, like)
         kept = pool[: page.wanted]
         if not kept or (len(kept) < page.wanted and not listed.ended):
             return None

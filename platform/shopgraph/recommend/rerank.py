@@ -21,6 +21,40 @@ def rerank(fused: Sequence[Fused], n: int, without: Collection[str]) -> list[Fus
     return kept
 
 
+def one_of_each(fused: Sequence[Fused], groups: Mapping[str, str], taken: Collection[str] = ()) -> list[Fused]:
+    """The first of each group of variants, in their order.
+
+    Args:
+        groups: by product, what all its variants share; one that is not there has none.
+        taken: groups that are shown elsewhere.
+    """
+    seen, kept = set(taken), list[Fused]()
+    for item in fused:
+        group = groups.get(item.id)
+        if group is None or group not in seen:
+            kept.append(item)
+        if group is not None:
+            seen.add(group)
+    return kept
+
+
+def explored(fused: Sequence[Fused], n: int, share: float, listed: Mapping[str, int]) -> list[Fused]:
+    """The list with the last of its first `n` places given to what few users would be shown.
+
+    A share of the places, rounded, goes to those of the rest that the fewest users' lists name, equal ones in their
+    order; what they take the places of comes after the first `n`.
+
+    Args:
+        listed: users whose lists name a product; what is not there is left where it is.
+    """
+    kept = n - round(share * n)
+    rest = [place for place in range(kept, len(fused)) if fused[place].id in listed]
+    rare = sorted(sorted(rest, key=lambda place: (listed[fused[place].id], place))[: n - kept])
+    chosen = set(rare)
+    others = [place for place in range(kept, len(fused)) if place not in chosen]
+    return [fused[place] for place in (*range(min(kept, len(fused))), *rare, *others)]
+
+
 def diversified(
     fused: Sequence[Fused], vectors: Mapping[str, Sequence[float]], n: int, diversity: float
 ) -> list[Fused]:

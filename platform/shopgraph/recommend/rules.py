@@ -11,6 +11,7 @@ from typing import Any
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.fusion import Fused
+from shopgraph.recommend.rerank import one_of_each
 from shopgraph.settings import utc_now
 from shopgraph.tracking import new_run_id
 
@@ -69,9 +70,14 @@ class Rule:
 
 
 def ruled(
-    fused: Sequence[Fused], rules: Sequence[Rule], facts: Mapping[str, Mapping[str, Any]], barred: Collection[str] = ()
+    fused: Sequence[Fused],
+    rules: Sequence[Rule],
+    facts: Mapping[str, Mapping[str, Any]],
+    barred: Collection[str] = (),
+    groups: Mapping[str, str] = {},
+    taken: Collection[str] = (),
 ) -> list[Fused]:
-    """What rules make of a list: filters, then boosts and buries, then caps, then pins.
+    """What rules make of a list: filters, then boosts and buries, one of each group of variants, then caps, then pins.
 
     Places are moved, not scores: those of a ranker and of rank fusion have no common scale. A product moves to its
     place divided by all boosts and multiplied by all buries that apply to it, equal places in the order that was.
@@ -79,14 +85,20 @@ def ruled(
     Args:
         facts: by product; one that is not there may not be shown.
         barred: what must not be shown to this user, pinned or not.
+        groups, taken: see `one_of_each`; what is pinned speaks for its group.
     """
     kept = [item for item in fused if item.id in facts and not _any(rules, FILTER, facts[item.id])]
     moved = sorted(enumerate(kept, start=1), key=lambda placed: placed[0] / _lift(rules, facts[placed[1].id]))
-    kept = _capped([item for _, item in moved], rules, facts)
-    pins = sorted((rule for rule in rules if rule.kind == PIN), key=lambda rule: (rule.amount, rule.id))
+    pins = [
+        rule
+        for rule in sorted((rule for rule in rules if rule.kind == PIN), key=lambda rule: (rule.amount, rule.id))
+        if rule.target not in barred and rule.target in facts and not _any(rules, FILTER, facts[rule.target])
+    ]
+    pinned_ids = {rule.target for rule in pins}
+    shown = {*taken, *(groups[target] for target in pinned_ids if target in groups)}
+    apart = {product: group for product, group in groups.items() if product not in pinned_ids}
+    kept = _capped(one_of_each([item for _, item in moved], apart, shown), rules, facts)
     for rule in pins:
-        if rule.target in barred or rule.target not in facts or _any(rules, FILTER, facts[rule.target]):
-            continue
         present = next((item for item in kept if item.id == rule.target), None)
         rest = [item for item in kept if item.id != rule.target]
         place = min(int(rule.amount) - 1, len(rest))

@@ -39,6 +39,8 @@ class Standing:
     """Whether the user is known, and has bought or viewed anything."""
     interest: list[str]
     hidden: list[str]
+    has_variants: bool
+    """Whether any product says what it is a variant of."""
     own: OwnLines
     rules: list[Rule]
     experiment: Experiment | None = None
@@ -48,8 +50,14 @@ class Standing:
         """What the user must not be shown: the hidden and, where that is asked, the owned."""
         return [*self.hidden, *dict.fromkeys(self.own.products)] if exclude_owned else self.hidden
 
-    def steps(self, exclude_owned: bool, in_session: bool) -> list[tuple[str, str]]:
-        """The chain for who asks, see `Recommendations.step`, each with the setting whose blend answers it."""
+    def steps(self, exclude_owned: bool, in_session: bool, new_only: bool = False) -> list[tuple[str, str]]:
+        """The chain for who asks, see `Recommendations.step`, each with the setting whose blend answers it.
+
+        Args:
+            new_only: what is asked for is what nobody has bought yet.
+        """
+        if new_only:
+            return [*([("personal", "new")] if self.active else []), ("arrivals", "arrivals")]
         steps: list[tuple[str, str]] = []
         if self.active:
             steps.append(("personal", "novel" if exclude_owned else "repeat"))
@@ -93,6 +101,7 @@ def read_standing(
         active=found["active"],
         interest=found["interest"],
         hidden=found["hidden"],
+        has_variants=found["has_variants"],
         own=OwnLines(**found["own"]),
         rules=[Rule(**rule) for rule in found["rules"]],
         experiment=next((Experiment.read(node) for node in found["experiments"]), None),

@@ -1,4 +1,4 @@
-"""What `make bench-text` judges by: newcomers' purchases are gone, held-out tags are hidden, profiles are as stated."""
+"""What `make bench-text` judges by: newcomers' purchases are gone, held-out tags are hidden."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 import scipy.sparse as sp
 import text_books
 import text_chinese
-from text_model import VARIANTS, lately, ndcg, profiles, without_newcomers
+from text_model import VARIANTS, ndcg, without_newcomers
 from text_search import full_text_scores, mean_ndcg, together
 
-from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.dataset.purchases import Purchases
 from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.learning.overrides import configured
 from shopgraph.recommend.candidate import Candidate
@@ -68,31 +68,6 @@ def test_newcomers_have_no_purchases_left_and_are_what_is_asked_for():
     assert (truth[judged] == (before & new)[judged]).all()
     assert after[judged].any(axis=1).all(), "who has nothing else is not judged"
     assert without_newcomers(whole, 0.2, 3)[1].users.size == 3
-
-
-def test_profiles_weigh_by_the_root_of_buyers_and_by_nearness():
-    """User 0 bought a product that four have, along x, and one that nobody else has, along y."""
-    vectors = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [0.8, 0.6]], np.float32)
-    bought = sp.csr_array(np.array([[1, 1, 0, 0, 0], *[[1, 0, 0, 0, 0]] * 3], np.float32))
-    candidates = np.array([False, False, True, True, True])
-    found = profiles(vectors, bought, candidates, 2.0)(np.array([0, 3]))
-    assert np.isneginf(found[:, :2]).all()
-    x, y = 0.5, 1.0
-    by_hand = [x * np.exp(2) + y, x + y * np.exp(2), x * np.exp(1.6) + y * np.exp(1.2)]
-    assert found[0, 2:].tolist() == pytest.approx(by_hand)
-    assert found[1, 2:].tolist() == pytest.approx([x * np.exp(2), x, x * np.exp(1.6)])
-
-
-def test_what_was_bought_lately_counts_more():
-    """A user bought product 0 now and two hours ago, 1 an hour ago and 2 now; what counts halves every hour."""
-    at = [4, 2, 3, 4]
-    purchases = Purchases(
-        np.zeros(4, np.int64), np.array([0, 0, 1, 2]), np.array([to_ms(START + timedelta(hours=h)) for h in at]), 1, 3
-    )
-    moment, hour_in_weeks = to_ms(START + timedelta(hours=4)), 1 / (7 * 24)
-    found = lately(purchases, moment, hour_in_weeks).toarray()
-    assert found[0].tolist() == pytest.approx([np.sqrt(1 + 1 / 4), np.sqrt(1 / 2), 1.0])
-    assert lately(purchases, moment, np.inf).toarray()[0].tolist() == pytest.approx([np.sqrt(2), 1.0, 1.0])
 
 
 def test_a_perfect_profile_is_judged_perfect():

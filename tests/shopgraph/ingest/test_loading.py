@@ -162,7 +162,7 @@ def test_a_product_carries_copies_for_filters_and_every_default(graph: Graph, tm
     assert product == {
         "id": "shop:p1", "title": "One", "description": "", "price": 10.0, "image": "", "package_size": "", "stock": 1,
         "hidden": False, "brand_id": "nike", "category_1": "Shoes", "category_2": "Shoes > Road", "category_3": "",
-        "source": "shop", "run": "run-1",
+        "variant_of": "", "source": "shop", "run": "run-1",
     }  # fmt: skip
 
 

@@ -58,6 +58,12 @@ def test_products_carry_makers_authors_categories_and_attributes(tmp_path: Path)
     assert (feed.rejects, feed.partial) == ([], False)
 
 
+def test_variants_name_what_they_share_within_the_source(tmp_path: Path) -> None:
+    products = "id,title,variant_of\np1,Shoe,\np2,Shoe in red,p1\np3,Robot in red,robot\np4,Robot in blue,robot\n"
+    feed = read(shop(tmp_path, products=products))
+    assert feed.nodes["Product"]["variant_of"].to_pylist() == ["", "shop:p1", "shop:robot", "shop:robot"]
+
+
 def test_events_become_relations_under_pseudonyms(tmp_path: Path) -> None:
     feed = read(shop(tmp_path, behavior=BEHAVIOR))
     first, second = feed.relations["PURCHASED"].to_pylist()

@@ -60,10 +60,14 @@ def test_the_planted_product_comes_first_for_whom_it_serves(shop, trained) -> No
     assert np.mean(right) > 0.8
 
 
+def test_a_shop_that_has_sold_everything_gets_no_ranker_of_what_nobody_bought(trained) -> None:
+    assert set(trained[0].served.rankers) == set(trained[0].served.lists) == {"all", "novel"}
+
+
 def test_sources_are_asked_at_every_fold_and_at_the_end(shop, trained) -> None:
     _, asked, told = trained
     assert asked == [*(fold.moment_ms for fold in make_folds(shop.end_ms, CONFIG.folds)), shop.end_ms]
-    assert told == [(done, 7) for done in range(8)]
+    assert told == [(done, 8) for done in range(9)]
 
 
 def test_figures_are_of_users_it_has_not_learned_from(shop, fit_sources, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from shopgraph.dataset.snapshot import Snapshot, assemble
 from shopgraph.derivation.derive import derive
 from shopgraph.graph.connection import Graph
 from shopgraph.ingest.loading import load_incremental
-from shopgraph.publish import Release, publish_release
+from shopgraph.publish import Release, publish_release, serving
+from shopgraph.recommend.candidate import Candidate, Sources
 from shopgraph.records import NODE_TABLES, RELATION_TABLES, Feed, SourceInfo
 from shopgraph.registry import Registry, Vectors
 from shopgraph.schema import FAMILIES
@@ -109,15 +111,37 @@ class Planted:
         return publish_release(self.graph, self.registry, versions, self.snapshot)
 
 
+def planted(graph: Graph, models: Path, purchases: list[tuple[str, str, float, str]], **fields: Any) -> Planted:
+    """Load a shop (the fields of `Shop`), cut a snapshot at NOW and derive from it."""
+    feed = Shop(purchases, **fields).feed()
+    load_incremental(graph, feed, "plant")
+    snapshot = assemble(feed.nodes, feed.relations, NOW)
+    derive(graph, snapshot, NOW)
+    return Planted(graph, snapshot, Registry(models))
+
+
 @pytest.fixture
 def plant(graph: Graph, tmp_path: Path) -> Callable[..., Planted]:
-    """Load a shop (the fields of `Shop`), cut a snapshot at NOW and derive from it."""
+    """See `planted`."""
+    return partial(planted, graph, tmp_path / "models")
 
-    def planted(purchases: list[tuple[str, str, float, str]], **fields: Any) -> Planted:
-        feed = Shop(purchases, **fields).feed()
-        load_incremental(graph, feed, "plant")
-        snapshot = assemble(feed.nodes, feed.relations, NOW)
-        derive(graph, snapshot, NOW)
-        return Planted(graph, snapshot, Registry(tmp_path / "models"))
 
-    return planted
+BREAD = [float(place == AXES["bread"]) for place in range(FAMILIES["text"].dimension)]
+"""A query for bread in the space of the planted texts."""
+
+
+def ask(graph: Graph, source: str, user: str = "u_me", **given: Any) -> list[Candidate]:
+    release = serving(graph)
+    slots = {family: served.slot for family, served in release.families.items()} if release else {}
+    context = {
+        "user": user, "product": "", "session": [], "like": [], "unlike": [],
+        "unlike_share": 0.5, "query": "bread0", "vector": BREAD, "as_of": NOW, "limit": 50,
+        "without": [], "novel": bool(given.get("without")), "reach": 50, "categories": [], "min_price": None,
+        "max_price": None, "unbought_before": None,
+        "release": release.id if release else None, "half_life_weeks": 12.0, **given,
+    }  # fmt: skip
+    return Sources(graph).candidates(source, context, slots)
+
+
+def ids(found: list[Candidate]) -> list[str]:
+    return [candidate.id for candidate in found]

@@ -10,36 +10,16 @@ from typing import Any
 import pytest
 
 from shopgraph.errors import ConfigurationError
-from shopgraph.graph.connection import Graph
-from shopgraph.publish import serving
-from shopgraph.recommend.candidate import Candidate, Sources
+from shopgraph.recommend.candidate import Sources
 from shopgraph.schema import FAMILIES
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import open_graph
 
-from .conftest import AXES
+from .conftest import ask, ids
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
 BASKETS = [(f"u_{i}", product, 1 + i / 10, "first") for i in range(5) for product in ("s:soup0", "s:bread0")]
 """Soup 0 and bread 0 share five baskets."""
-BREAD = [float(place == AXES["bread"]) for place in range(FAMILIES["text"].dimension)]
-"""A query for bread in the space of the planted texts."""
-
-
-def ask(graph: Graph, source: str, user: str = "u_me", **given: Any) -> list[Candidate]:
-    release = serving(graph)
-    slots = {family: served.slot for family, served in release.families.items()} if release else {}
-    context = {
-        "user": user, "product": "", "session": [], "like": [], "unlike": [],
-        "unlike_share": 0.5, "query": "bread0", "vector": BREAD, "as_of": NOW, "limit": 50,
-        "without": [], "novel": bool(given.get("without")), "reach": 50, "categories": [], "min_price": None,
-        "max_price": None, "release": release.id if release else None, "half_life_weeks": 12.0, **given,
-    }  # fmt: skip
-    return Sources(graph).candidates(source, context, slots)
-
-
-def ids(found: list[Candidate]) -> list[str]:
-    return [candidate.id for candidate in found]
 
 
 def test_repeat_purchases_halve_with_age(plant: Callable[..., Any]) -> None:
@@ -53,6 +33,24 @@ def test_repeat_purchases_halve_with_age(plant: Callable[..., Any]) -> None:
 def test_repeat_purchases_know_nothing_of_later_ones(plant: Callable[..., Any]) -> None:
     shop = plant([("u_me", "s:soup1", 2, "a"), ("u_me", "s:toy1", 1, "b")])
     assert ids(ask(shop.graph, "repeat_purchases", as_of=NOW - timedelta(weeks=1.5))) == ["s:soup1"]
+
+
+def test_what_is_due_by_the_users_own_rhythm_comes_before_what_was_bought_just_now(plant: Callable[..., Any]) -> None:
+    """A soup every two weeks, last two weeks ago; a toy as often, last an hour ago; a bread once; a soup long gone."""
+    soups = [("u_me", "s:soup1", weeks, f"s{weeks}") for weeks in (2, 4, 6)]
+    toys = [("u_me", "s:toy1", weeks, f"t{weeks}") for weeks in (0.006, 2, 4)]
+    weekly = [("u_me", "s:soup2", weeks, f"w{weeks}") for weeks in (20, 21, 22)]
+    shop = plant([*soups, *toys, *weekly, ("u_me", "s:bread1", 1, "b")])
+    assert ids(ask(shop.graph, "repeat_purchases"))[0] == "s:toy1"
+    found = {candidate.id: candidate.score for candidate in ask(shop.graph, "due_again")}
+    assert next(iter(found)) == "s:soup1"
+    when = {"s:soup1": (2, 4, 6), "s:toy1": (0.006, 2, 4), "s:soup2": (20, 21, 22)}
+    halved = {product: sum(0.5 ** (weeks / 12) for weeks in times) for product, times in when.items()}
+    passed = {"s:soup1": 1.0, "s:toy1": (0.006 / ((4 - 0.006) / 2)) ** 0.5, "s:soup2": 3 / 20}
+    by_hand = {product: halved[product] * passed[product] for product in when}
+    assert found == pytest.approx(by_hand, rel=1e-3)
+    before = ids(ask(shop.graph, "due_again", as_of=NOW - timedelta(weeks=4)))
+    assert before == ["s:soup2"], "one purchase is no rhythm"
 
 
 def test_bought_together_offers_the_partner_and_names_who_speaks_for_it(plant: Callable[..., Any]) -> None:
@@ -196,45 +194,6 @@ def test_text_search_finds_the_nearest_in_the_slot_that_serves(plant: Callable[.
         assert set(found[:4]) == {"s:bread0", "s:bread1", "s:bread2", "s:bread3"}
 
 
-SOURCES = ["repeat_purchases", "bought_together", "similar_users", "attribute_paths", "graph_neighbours",
-           "text_neighbours", "category_favourites", "popular_lately", "popular_in_segment", "session_neighbours",
-           "full_text_search", "text_search", "popular_within"]  # fmt: skip
-
-
-@pytest.fixture
-def forbidden(plant: Callable[..., Any]) -> Any:
-    """A shop where bread 0 would be in every source's answer."""
-    peers = {f"u_{i}": {"age": "19-24"} for i in range(5)}
-    shop = plant(
-        [*BASKETS, ("u_me", "s:soup0", 2, "a"), ("u_me", "s:bread0", 2, "b"), ("u_me", "s:bread1", 2, "b")],
-        users={**peers, "u_me": {"age": "19-24"}},
-    )
-    shop.publish({"u_me": 1})
-    return shop
-
-
-def test_what_may_not_be_shown_is_in_no_source(forbidden: Any) -> None:
-    graph, session = forbidden.graph, {"session": ["s:soup0", "s:bread1"]}
-    for source in SOURCES:
-        assert "s:bread0" in ids(ask(graph, source, **session)), source
-    for change in (
-        "p.hidden = true",
-        "p.hidden = false, p.stock = 0",
-        "p.stock = 1, p.retired_at = datetime('2024-01-01')",
-    ):
-        graph.driver.execute_query(
-            f"CYPHER 25 MATCH (p:Product {{id: 's:bread0'}}) SET {change}", database_=graph.database
-        )
-        for source in SOURCES:
-            assert "s:bread0" not in ids(ask(graph, source, **session)), (source, change)
-
-
-def test_every_source_leaves_out_what_it_is_told_to(forbidden: Any) -> None:
-    session = {"session": ["s:soup0", "s:bread1"]}
-    for source in SOURCES:
-        assert "s:bread0" not in ids(ask(forbidden.graph, source, without=["s:bread0"], **session)), source
-
-
 def test_a_query_file_is_all_a_new_source_needs(plant: Callable[..., Any], settings: Settings, tmp_path: Path) -> None:
     plant([("u_me", "s:soup0", 1, "a")])
     (tmp_path / "own" / "recommend").mkdir(parents=True)
@@ -251,3 +210,58 @@ def test_a_query_file_is_all_a_new_source_needs(plant: Callable[..., Any], setti
             Sources(graph).require(["dearest"])
         with pytest.raises(ConfigurationError, match="rule_facts"):
             Sources(graph).require(["rule_facts"])
+
+
+def test_a_vector_search_filters_inside_the_index(plant: Callable[..., Any]) -> None:
+    """A hundred soups lie nearest to the query; of the few breads further off one costs 2, one is hidden."""
+    soups = {f"s:soup{i:03}": ("FOOD > SOUP", "kettle") for i in range(100)}
+    breads = {f"s:bread{i}": ("FOOD > BREAD", "mill") for i in range(4)}
+    prices = {"s:bread1": {"price": 2.0}, "s:bread2": {"price": 3.0}, **{soup: {"price": 9.0} for soup in soups}}
+    bought = [("u_me", "s:soup000", 1, "a"), ("u_me", "s:soup001", 1, "a")]
+    shop = plant(bought, products={**soups, **breads}, product_changes=prices)
+    shop.publish({"u_me": 0})
+    shop.graph.driver.execute_query(
+        "CYPHER 25 MATCH (p:Product {id: 's:bread3'}) SET p.hidden = true", database_=shop.graph.database
+    )
+    soup = [float(place == 0) for place in range(FAMILIES["text"].dimension)]
+    like = {"like": ["s:soup000"]}
+    asked = {"text_search": {"vector": soup}, "graph_like_these": like, "text_like_these": like}
+    for source, given in asked.items():
+
+        def within(source: str = source, given: Any = given, **filters: Any) -> list[str]:
+            return ids(ask(shop.graph, source, reach=5, limit=5, **given, **filters))
+
+        assert all(product.startswith("s:soup") for product in within()), source
+        assert len(within()) == 5, source
+        assert set(within(categories=["FOOD > BREAD"])) == {"s:bread0", "s:bread1", "s:bread2"}, source
+        assert set(within(categories=["FOOD > BREAD"], max_price=2.5)) == {"s:bread1"}, source
+        assert set(within(max_price=8.0)) == {"s:bread1", "s:bread2"}, source
+        assert within(min_price=2.5, max_price=3.5) == ["s:bread2"], source
+        assert len(within(categories=["FOOD", "FOOD > BREAD"])) == 5, source
+        assert within(categories=["PLAY"]) == [], source
+
+
+def test_new_arrivals_are_what_nobody_bought_of_what_sells(plant: Callable[..., Any]) -> None:
+    sold = [(f"u_{i}", "s:soup0", 1, "a") for i in range(5)] + [(f"u_{i}", "s:bread0", 1, "a") for i in range(3)]
+    shop = plant([*sold, ("u_old", "s:soup1", 60, "a")], product_changes={"s:soup3": {"price": 4.0}})
+    new = {"unbought_before": NOW}
+    found = ask(shop.graph, "new_arrivals", **new)
+    assert ids(found)[:2] == ["s:soup2", "s:bread1"], "the first of each category, the best seller's first"
+    assert [candidate.via for candidate in found[:2]] == ["FOOD > SOUP", "FOOD > BREAD"]
+    assert set(ids(found)) == {*(f"s:soup{i}" for i in range(2, 6)), *(f"s:bread{i}" for i in range(1, 4))}
+    assert ids(ask(shop.graph, "new_arrivals", categories=["FOOD > BREAD"], **new)) == [
+        f"s:bread{i}" for i in (1, 2, 3)
+    ]
+    assert ids(ask(shop.graph, "new_arrivals", min_price=3.0, max_price=5.0, **new)) == ["s:soup3"]
+
+
+def test_what_somebody_bought_is_no_new_arrival_to_anyone(plant: Callable[..., Any]) -> None:
+    shop = plant([("u_me", "s:soup1", 1, "a"), ("u_other", "s:soup0", 1, "a"), ("u_other", "s:soup2", 3, "b")])
+    shop.publish({"u_me": 0})
+    for source in ("text_new_arrivals", "attribute_paths"):
+        new = ids(ask(shop.graph, source, unbought_before=NOW))
+        assert set(new[:3]) == {"s:soup3", "s:soup4", "s:soup5"}, source
+        assert not {"s:soup0", "s:soup1", "s:soup2"} & set(new), source
+        earlier = ids(ask(shop.graph, source, unbought_before=NOW - timedelta(weeks=2)))
+        assert "s:soup0" in earlier, source
+        assert "s:soup2" not in earlier, source

@@ -7,7 +7,7 @@ import pytest
 from shopgraph.errors import ConfigurationError
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
-from shopgraph.recommend.rerank import diversified, rerank
+from shopgraph.recommend.rerank import diversified, explored, rerank
 
 
 def candidates(*names: str) -> list[Candidate]:
@@ -74,3 +74,13 @@ def test_the_next_is_relevant_and_unlike_those_before_it() -> None:
     assert order(1.0, 2) == "ac"
     assert diversified([], vectors, 3, 0.5) == []
     assert [item.id for item in diversified(fused, {}, 3, 0.5)] == ["a", "b", "c"]
+
+
+def test_the_last_places_of_a_page_go_to_what_the_fewest_lists_name() -> None:
+    fused = [Fused(name, 1.0 - place / 10, ("a",), None) for place, name in enumerate("abcdefg")]
+    listed = {"a": 1, "b": 9, "c": 9, "d": 5, "e": 2, "f": 9, "g": 2}
+    found = [item.id for item in explored(fused, 4, 0.5, listed)]
+    assert found == ["a", "b", "e", "g", "c", "d", "f"]
+    assert [item.id for item in explored(fused, 4, 0.0, listed)] == list("abcdefg")
+    assert [item.id for item in explored(fused, 4, 0.25, {"f": 3})] == ["a", "b", "c", "f", "d", "e", "g"]
+    assert explored(fused[:2], 4, 0.5, listed) == fused[:2]

@@ -18,7 +18,8 @@ from shopgraph.publish import publish_release, rollback, serving
 from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.folds import FoldConfig
 from shopgraph.ranking.lambdamart import LambdaMartConfig
-from shopgraph.ranking.served import FOLDER, RankedProduct
+from shopgraph.ranking.own_lines import OwnLines
+from shopgraph.ranking.served import FOLDER, RankedProduct, ServedRanker
 from shopgraph.ranking.training import RankerConfig, TreesConfig, train_ranker
 from shopgraph.recommend.answer import Item, Recommendations
 from shopgraph.recommend.candidate import Candidate
@@ -40,7 +41,7 @@ CONFIG = RankerConfig(
     trees=TreesConfig(TREES, TREES),
 )
 USERS, WEEKS = 24, 8
-ASKED = {"as_of": NOW, "novel": True, "session": [], "without": []}
+ASKED = {"as_of": NOW, "novel": True, "session": [], "without": [], "unbought_before": None}
 BUY = """
 MATCH (p:Product {id: $id}), (s:Source)
 MERGE (u:User {id: $user})
@@ -106,6 +107,30 @@ def test_the_ranker_finds_the_taste_that_its_source_does_not_know(shop: Any) -> 
     answer = recommends.recommend("u_0", 3, exclude_owned=True)
     assert answer.versions["ranker"] == shop.ranker
     assert all(item.sources and item.reason.text for item in answer.items)
+
+
+def test_the_last_places_go_to_what_few_are_shown_and_pages_do_not_overlap(shop: Any) -> None:
+    def asked(exploration: float, **given: Any) -> list[str]:
+        folder = shop.registry.folder
+        recommends = Recommender(
+            shop.graph, Clock(shop.graph, "data"), QueryVectors(folder), RecommendConfig(exploration=exploration),
+            LearnedFusion(shop.graph, folder),
+        )  # fmt: skip
+        return [item.id for item in recommends.recommend("u_0", exclude_owned=True, **given).items]
+
+    plain, half = asked(0.0, n=20), asked(0.5, n=4)
+    served = ServedRanker.load(shop.registry.folder / shop.ranker / FOLDER)
+    listed = served.listed("novel", plain)
+    assert listed == {product: sum(product in names(served, user) for user in range(USERS)) for product in plain}
+    assert half[:2] == plain[:2]
+    rare = sorted(plain[2:], key=lambda product: (listed[product], plain.index(product)))[:2]
+    assert half[2:] == sorted(rare, key=plain.index)
+    assert asked(0.5, n=4) + asked(0.5, n=4, offset=4) == list(dict.fromkeys([*half, *plain]))[:8]
+
+
+def names(served: ServedRanker, user: int) -> set[str]:
+    found = served.ranked("novel", f"u_{user}", OwnLines(), NOW)
+    return {item.id for item in found[:1000]}
 
 
 def test_what_must_not_be_shown_now_is_left_out_of_lists_made_before(shop: Any) -> None:

@@ -20,6 +20,7 @@ from shopgraph.recommend.answer import Recommendations
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend, FusionConfig
+from shopgraph.recommend.liking import UnknownProductsError
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.retrieval import RecommendConfig
@@ -159,7 +160,8 @@ def test_bounds_and_names_are_checked(plant: Callable[..., Any]) -> None:
     for n in (0, -1, 101):
         with pytest.raises(InputError, match="ask for 1 to 100"):
             recommender(shop.graph).recommend("u_me", n=n)
-    assert recommender(shop.graph).similar("s:none").items == []
+    with pytest.raises(UnknownProductsError, match="no product has the id 's:none'"):
+        recommender(shop.graph).similar("s:none")
     with pytest.raises(ConfigurationError, match="crystal_ball"):
         recommender(shop.graph, fusion=FusionConfig(novel=Blend({"crystal_ball": 1.0})))
 
@@ -226,15 +228,15 @@ def test_filters_hold_whatever_was_chosen_and_what_is_popular_within_them_fills_
         Filters(min_price=3, max_price=2)
 
 
-def test_the_command_holds_to_its_filters_and_its_place(plant: Callable[..., Any], settings: Settings) -> None:
+def test_the_commands_hold_to_their_filters_and_their_place(plant: Callable[..., Any], settings: Settings) -> None:
     user = f"u_{'a' * 26}"  # a pseudonym: the command takes it as it is
     shop = plant([*PAIR, (user, "s:soup0", 2, "a")], product_changes={"s:bread0": {"price": 2.0}})
     add_rule(shop.graph, Rule(new_rule_id(), "pin", "Product", "s:toy7", 1.0), by="ann@shop.example", scenario="home")
     environment = {**os.environ, "SHOPGRAPH_HOME": str(settings.home), "SHOPGRAPH_CLOCK": "data"}
 
-    def told(*words: str) -> list[str]:
+    def told(*words: str, command: tuple[str, ...] = ("recommend", user)) -> list[str]:
         done = subprocess.run(
-            [Path(sys.executable).with_name("shopgraph"), "recommend", user, "--json", *words], env=environment,
+            [Path(sys.executable).with_name("shopgraph"), *command, "--json", *words], env=environment,
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -243,6 +245,17 @@ def test_the_command_holds_to_its_filters_and_its_place(plant: Callable[..., Any
     assert set(told()) == {"s:soup0", "s:bread0"}
     assert told("--category", "FOOD > BREAD", "--min-price", "1", "--max-price", "3") == ["s:bread0"]
     assert told("--scenario", "home")[0] == "s:toy7"
+    assert "s:bread0" not in told("--exclude", "s:bread0")
+    assert "s:soup1" in told("--new-only")
+    assert not {"s:soup0", "s:bread0"} & set(told("--new-only"))
+    for command in (("similar", "s:soup0"), ("search", "bread0")):
+        assert told(command=command) == ["s:bread0"]
+        narrow = ("--category", "FOOD > BREAD", "--min-price", "1", "--max-price", "3")
+        assert told(*narrow, command=command) == ["s:bread0"]
+        assert told("--max-price", "1.5", command=command) == []
+        assert told("--category", "PLAY", command=command) == []
+        assert told("--exclude", "s:bread0", command=command) == []
+        assert told("--scenario", "home", command=command)[0] == "s:toy7"
 
 
 def test_all_that_is_declared_to_steer_is_read() -> None:

@@ -71,7 +71,8 @@ class RecommendationList(BaseModel):
     versions: dict[str, str] = Field(description="the model version of each embedding family")
     as_of: datetime = Field(description="the moment the answer is for")
     step: str = Field(
-        description="what the answer rests on: personal, session, segment, popular, similar, like, search or words"
+        description="what the answer rests on: personal, session, segment, popular, arrivals, similar, like, "
+        "search or words"
     )
     note: str = Field("", description="what the shop should know of this answer, such as rules that leave nothing")
     next_offset: int | None = Field(None, description="where the next page of as many begins; null after the last")

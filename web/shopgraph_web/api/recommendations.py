@@ -120,5 +120,6 @@ def _recommended(found: Serving, log: ShownLog, query: RecommendationQuery) -> R
         diversity=query.diversity,
         offset=query.offset,
         in_full=query.explain == "full",
+        new_only=query.new_only,
     )
     return shown(answer, seen_by, log)
