@@ -47,7 +47,7 @@ def train_ranker_version(
     version = (graph_version or training.serving_graph()) if config.graph else None
     sources = _Sources(training, snapshot, config, version, folder, progress)
     threads = training.settings.torch_threads or os.cpu_count() or 1
-    trained = train_ranker(snapshot, sources, config, training.settings.seed, threads, progress)
+    trained = train_ranker(snapshot, sources, config, training.settings.seed, threads, progress, training.device())
     kept = folder / FOLDER
     trained.served.save(kept)
     metrics = {**trained.metrics, GRAPH_VERSION: version}
