@@ -53,7 +53,7 @@ def train_ranker_version(
     text = (text_version or training.serving_version("text")) if TEXT in config.cold.sources else None
     sources = _Sources(training, snapshot, config, version, text, folder, progress)
     threads = training.settings.torch_threads or os.cpu_count() or 1
-    trained = train_ranker(snapshot, sources, config, training.settings.seed, threads, progress)
+    trained = train_ranker(snapshot, sources, config, training.settings.seed, threads, progress, training.device())
     kept = folder / FOLDER
     trained.served.save(kept)
     metrics = {**trained.metrics, GRAPH_VERSION: version, TEXT_VERSION: text}

@@ -146,7 +146,7 @@ class Training:
         """Train on a snapshot, with its texts where the config has them; what reads them goes into the version."""
         from shopgraph.embed.training import train_graph_embedding
 
-        snapshot, device = self.snapshot(snapshot_id), self._device()
+        snapshot, device = self.snapshot(snapshot_id), self.device()
         text, files = None, {}
         if config.text_features:
             from shopgraph.text.features import FEATURES, TextFeaturesConfig, learn_text_features
@@ -197,7 +197,7 @@ class Training:
         from shopgraph.text.training import train_text_embedding
 
         snapshot, seed, kept = self.snapshot(snapshot_id), self.settings.seed, self.settings.text_vectors
-        return train_text_embedding(snapshot, config, graph, self._device(), seed, folder, progress, kept=kept)
+        return train_text_embedding(snapshot, config, graph, self.device(), seed, folder, progress, kept=kept)
 
     def serving_version(self, family: str) -> str | None:
         """The version of a family that serves, where its files are still there."""
@@ -272,7 +272,7 @@ class Training:
             return Encoded()
         from shopgraph.embed.inductive import encode_newcomers
 
-        self._device()
+        self.device()
         # opened at a release's first look, when nothing may be new yet: who comes next waits for nothing
         artefact, stored = encoding_of(self.registry.folder, found.served.version)
         vectors = NewVectors()
@@ -311,7 +311,7 @@ class Training:
             from shopgraph.text.reader import newcomer_encoder
 
             snapshot = self.snapshot(self.export())
-            return newcomer_encoder(self.registry.path(version_id), snapshot, self._device())(ids)
+            return newcomer_encoder(self.registry.path(version_id), snapshot, self.device())(ids)
 
         return encode
 
@@ -320,7 +320,7 @@ class Training:
 
         return open_tracker(self.settings.tracker, folder, self.settings.tracker_address)
 
-    def _device(self) -> str:
+    def device(self) -> str:
         """The device models train on, its threads capped where the settings say so."""
         import torch
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shopgraph.dataset.purchases import found
+from shopgraph.errors import InputError
 from shopgraph.evaluation import Setting
 from shopgraph.ranking.attribute_features import attribute_features
 from shopgraph.ranking.candidates import Candidates
@@ -92,6 +93,26 @@ def pair_features(market: Market, past: Past, users: np.ndarray, products: np.nd
             attribute_features(market, past, users, products),
         ]
     )
+
+
+def check_folds(folds: Sequence[Examples]) -> None:
+    """Raises InputError where rankers can't learn from them: none, one without a purchase, or different features."""
+    if not folds:
+        raise InputError("a ranker needs at least one fold to be trained on")
+    for place, fold in enumerate(folds):
+        if not fold.labels.any():
+            raise InputError(
+                f"fold {place + 1} of {len(folds)} has nothing to learn from: none of its candidates was bought in the "
+                "weeks that answer; take more candidates, a longer window or other moments"
+            )
+        if fold.features.names != folds[0].features.names:
+            raise InputError(f"fold {place + 1} has other features than fold 1: give every fold the same sources")
+
+
+def group_sizes(candidates: Candidates) -> np.ndarray:
+    """(users with candidates,): rows of each, in their order."""
+    sizes = np.diff(candidates.bounds)
+    return sizes[sizes > 0]
 
 
 def _labels(candidates: Candidates, setting: Setting) -> np.ndarray:

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shopgraph.errors import InputError
-from shopgraph.evaluation import DEPTH, NO_ITEM, Setting, figures
-from shopgraph.ranking.candidates import Candidates
-from shopgraph.ranking.examples import Examples
+from shopgraph.evaluation import DEPTH, Setting, figures
+from shopgraph.ranking.examples import Examples, check_folds, group_sizes
 from shopgraph.ranking.features import Features
+from shopgraph.ranking.ranker import CARD, check_names, ranked
 
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-CARD = "ranker.json"
 MANY_ROWS = 5_000
 """Fewer are scored by one thread: a user's candidates are too few to share, and many users ask at once."""
 
@@ -68,7 +67,7 @@ class Ranker:
         Raises:
             InputError: the features are not those it was trained on, in their order.
         """
-        self._check(features)
+        check_names(self.names, features)
         return self._raw(features.values, 0, self.rounds)
 
     def contributions(self, features: Features) -> np.ndarray:
@@ -79,7 +78,7 @@ class Ranker:
         Raises:
             InputError: see `scores`.
         """
-        self._check(features)
+        check_names(self.names, features)
         asked: dict[str, Any] = {"num_iteration": self.rounds, "pred_contrib": True}
         return np.sum([np.asarray(booster.predict(features.values, **asked)) for booster in self.boosters], axis=0)
 
@@ -100,6 +99,7 @@ class Ranker:
         for place, booster in enumerate(self.boosters):
             booster.save_model(folder / _trees(place), num_iteration=self.rounds)
         card = {
+            "kind": "lambdamart",
             "sets": len(self.boosters),
             "rounds": self.rounds,
             "features": dict(zip(self.names, self.groups, strict=True)),
@@ -127,18 +127,6 @@ class Ranker:
             asked["num_threads"] = 1
         return np.sum([np.asarray(booster.predict(values, **asked)) for booster in self.boosters], axis=0)
 
-    def _check(self, features: Features) -> None:
-        if features.names == self.names:
-            return
-        missing = [name for name in self.names if name not in features.names]
-        unknown = [name for name in features.names if name not in self.names]
-        differs = f"without {', '.join(missing)}; " if missing else ""
-        differs += f"with {', '.join(unknown)}, which it does not know; " if unknown else ""
-        raise InputError(
-            f"the ranker was trained on other features: {differs or 'the order differs; '}train it again or make the "
-            "features with the sources and facets it was trained with"
-        )
-
 
 def train(
     folds: Sequence[Examples],
@@ -160,12 +148,12 @@ def train(
     """
     import lightgbm as lgb
 
-    _check_folds(folds)
+    check_folds(folds)
     names, groups = folds[0].features.names, folds[0].features.groups
     data = lgb.Dataset(
         np.concatenate([fold.features.values for fold in folds]),
         np.concatenate([fold.labels for fold in folds]).astype(np.float32),
-        group=np.concatenate([_group_sizes(fold.candidates) for fold in folds]),
+        group=np.concatenate([group_sizes(fold.candidates) for fold in folds]),
         feature_name=[f"f{place}" for place in range(len(names))],
         params={"verbosity": -1, "feature_pre_filter": False, "num_threads": threads, "seed": seed},
     )
@@ -177,26 +165,9 @@ def train(
     return whole if judged is None else _cut(whole, config, *judged)
 
 
-def ranked(candidates: Candidates, scores: np.ndarray, depth: int = DEPTH) -> np.ndarray:
-    """The products of each judged user by falling score, equal ones in the order of their numbers.
-
-    Shapes:
-        scores: (rows,)
-        returns: (judged users, depth), int64, `NO_ITEM` where a list runs out
-    """
-    order = np.lexsort((candidates.products, -scores, candidates.users))
-    bounds = candidates.bounds
-    place = np.arange(len(order)) - np.repeat(bounds[:-1], np.diff(bounds))
-    owner = np.repeat(np.arange(len(candidates.judged)), np.diff(bounds))
-    shown = place < depth
-    best = np.full((len(candidates.judged), depth), NO_ITEM, dtype=np.int64)
-    best[owner[shown], place[shown]] = candidates.products[order[shown]]
-    return best
-
-
 def _cut(whole: Ranker, config: LambdaMartConfig, examples: Examples, setting: Setting) -> Ranker:
     """The ranker with as many rounds as rank the judged rows best."""
-    whole._check(examples.features)
+    check_names(whole.names, examples.features)
     scores, curve = np.zeros(len(examples)), []
     for start in range(0, config.rounds, config.judged_every):
         scores += whole._raw(examples.features.values, start, config.judged_every)
@@ -224,24 +195,6 @@ def _parameters(config: LambdaMartConfig, seed: int, threads: int) -> dict[str, 
         "verbosity": -1,
         "feature_pre_filter": False,
     }
-
-
-def _check_folds(folds: Sequence[Examples]) -> None:
-    if not folds:
-        raise InputError("a ranker needs at least one fold to be trained on")
-    for place, fold in enumerate(folds):
-        if not fold.labels.any():
-            raise InputError(
-                f"fold {place + 1} of {len(folds)} has nothing to learn from: none of its candidates was bought in the "
-                "weeks that answer; take more candidates, a longer window or other moments"
-            )
-        if fold.features.names != folds[0].features.names:
-            raise InputError(f"fold {place + 1} has other features than fold 1: give every fold the same sources")
-
-
-def _group_sizes(candidates: Candidates) -> np.ndarray:
-    sizes = np.diff(candidates.bounds)
-    return sizes[sizes > 0]
 
 
 def _trees(place: int) -> str:

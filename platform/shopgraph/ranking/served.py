@@ -14,11 +14,11 @@ from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.ranking.candidates import Candidates
 from shopgraph.ranking.examples import pair_features
 from shopgraph.ranking.features import Features
-from shopgraph.ranking.lambdamart import Ranker
 from shopgraph.ranking.lists import Ids, Lists
 from shopgraph.ranking.market import Market
 from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.ranking.past import Lines, Past
+from shopgraph.ranking.ranker import FeatureRanker, load_ranker
 
 FOLDER = "ranker"
 """In the folder of a ranker's version."""
@@ -84,7 +84,7 @@ class ServedRanker:
     products: Ids
     users: Ids
     market: Market
-    rankers: dict[str, Ranker]
+    rankers: dict[str, FeatureRanker]
     lists: dict[str, Lists]
 
     def save(self, folder: Path) -> None:
@@ -105,7 +105,7 @@ class ServedRanker:
             Ids.load(folder / PRODUCTS),
             Ids.load(folder / USERS),
             Market.load(folder / MARKET),
-            {setting: Ranker.load(folder / setting) for setting in settings},
+            {setting: load_ranker(folder / setting) for setting in settings},
             {setting: Lists.load(folder / setting) for setting in settings},
         )
 

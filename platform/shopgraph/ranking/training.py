@@ -11,16 +11,19 @@ import scipy.sparse as sp
 
 from shopgraph.dataset.purchases import to_ms
 from shopgraph.dataset.snapshot import Snapshot
-from shopgraph.evaluation import Scorer, Setting, figures
+from shopgraph.evaluation import Scorer, Setting
 from shopgraph.ranking.candidates import CandidateConfig, Candidates, FitSources, find_candidates_of
+from shopgraph.ranking.choosing import TREES, Learners, choose_ranker
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.facets import Facet, FacetConfig, facets_of
 from shopgraph.ranking.folds import FoldConfig, make_folds
-from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
+from shopgraph.ranking.lambdamart import LambdaMartConfig
 from shopgraph.ranking.lists import Ids, Lists
 from shopgraph.ranking.market import Market
+from shopgraph.ranking.neural_config import NeuralConfig
 from shopgraph.ranking.past import Lines, Past
 from shopgraph.ranking.profiles import ProfileConfig
+from shopgraph.ranking.ranker import FeatureRanker
 from shopgraph.ranking.served import COLD, ServedRanker
 from shopgraph.tracking import Progress, silent
 
@@ -50,7 +53,6 @@ class ColdConfig:
     sources: tuple[str, ...] = ("page_rank", "attribute_affinity", GRAPH, TEXT)
     """Collaborative filters that read the catalogue, and the embeddings where a release names them."""
     candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=400))
-    sample: SampleConfig = field(default_factory=lambda: SampleConfig(negatives=150))
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     """Of the text embedding."""
 
@@ -66,10 +68,13 @@ class RankerConfig:
     candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=150))
     sample: SampleConfig = field(default_factory=SampleConfig)
     facets: FacetConfig = field(default_factory=FacetConfig)
+    kinds: tuple[str, ...] = (TREES,)
+    """Of rankers that are trained, `KINDS`; in each setting the one serves that ranks best for the users who judge."""
     trees: TreesConfig = field(default_factory=TreesConfig)
+    network: NeuralConfig = field(default_factory=NeuralConfig)
     cold: ColdConfig = field(default_factory=ColdConfig)
     judging_share: float = 0.2
-    """Of the last fold's users: they choose the number of trees, and are not learned from."""
+    """Of the last fold's users: they choose the number of trees, the epochs and the kind, and are not learned from."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +95,22 @@ def train_ranker(
     seed: int = 0,
     threads: int = 1,
     progress: Progress = silent,
+    device: str = "cpu",
 ) -> TrainedRanker:
     """Learn from the folds inside a snapshot, then make lists of every user who bought something.
 
     Args:
         fit: asked for sources at the moment of each fold and at the snapshot's.
+        threads: of trees; networks take those that torch is given.
+        device: where networks are trained.
 
     Raises:
         InputError: a fold has nothing to learn from.
     """
+    learners = {
+        name: Learners(config.kinds, getattr(config.trees, name), config.network, seed, threads, device)
+        for name in SETTINGS
+    }
     shop = _Shop.of(snapshot, config)
     folds = make_folds(to_ms(snapshot.before), config.folds)
     total = len(folds) + len(SETTINGS) + 1
@@ -117,11 +129,15 @@ def train_ranker(
                 judged[name] = shop.described(apart, setting, fold.moment_ms), _of_users(setting, judging)
     rankers, metrics = {}, dict[str, Any]()
     for number, name in enumerate(SETTINGS, start=len(folds)):
-        progress("ranker", number, total, f"trees, {name}")
         if name == COLD and not _enough(learned[name], judged.get(name)):
             continue
-        rankers[name] = train(learned[name], getattr(config.trees, name), judged[name], seed, threads)
-        metrics |= _told(name, rankers[name], *judged[name])
+
+        def told(message: str, number: int = number, name: str = name) -> None:
+            progress("ranker", number, total, f"{name}: {message}")
+
+        chosen = choose_ranker(learned[name], judged[name], learners[name], told)
+        rankers[name] = chosen.ranker
+        metrics |= {f"{name}.{metric}": value for metric, value in chosen.metrics.items()}
     progress("ranker", total - 1, total, "lists")
     served = shop.served(rankers, fit, to_ms(snapshot.before))
     progress("ranker", total, total)
@@ -161,7 +177,7 @@ class _Shop:
     ) -> Examples:
         return make_examples(candidates, setting, self.lines, self.facets, moment_ms, sample, seed)
 
-    def served(self, rankers: Mapping[str, Ranker], fit: FitSources, moment_ms: int) -> ServedRanker:
+    def served(self, rankers: Mapping[str, FeatureRanker], fit: FitSources, moment_ms: int) -> ServedRanker:
         seen = self.lines.purchases.before(moment_ms).binary().astype(bool)
         sold, nothing = np.diff(seen.tocsc().indptr) > 0, sp.csr_array(seen.shape, dtype=bool)
         # whoever bought something is asked for: what would be right is not known yet
@@ -212,11 +228,3 @@ def _of_users(setting: Setting, users: np.ndarray) -> Setting:
     truth = sp.csr_array(setting.truth.multiply(kept[:, None]))
     truth.eliminate_zeros()
     return replace(setting, truth=truth)
-
-
-def _told(name: str, ranker: Ranker, rows: Examples, setting: Setting) -> dict[str, Any]:
-    found = figures(ranker.rank(rows), setting).means()
-    return {f"{name}.{figure}": value for figure, value in found.items()} | {
-        f"{name}.rounds": ranker.rounds,
-        f"{name}.importance": dict(list(ranker.importance().items())[:20]),
-    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from shopgraph.learning.onnx_export import OPSET, quiet
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-OPSET = 18
 EXAMPLE = "an example of a query"
 TOKENS, GRAPH, VECTORS = ("input_ids", "attention_mask"), ("graph", "has_graph"), "vectors"
 
@@ -88,7 +87,7 @@ def write_network(
     graph = _no_graph(len(examples), graph_width) if graph_width else ()
     names = [*TOKENS, *GRAPH] if graph_width else list(TOKENS)
     shapes: list[Any] = [of_tokens, of_tokens]
-    with _quiet(), _on_a_processor(network):
+    with quiet(), _on_a_processor(network):
         torch.onnx.export(
             network.eval(),
             (*(read[name] for name in TOKENS), *graph),
@@ -117,19 +116,3 @@ def _on_a_processor(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.to(device)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporters tell their steps on every logger they have."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "root")]
-    were = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, was in zip(loggers, were, strict=True):
-            logger.setLevel(was)

@@ -12,8 +12,11 @@ import pytest
 
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot, assemble
-from shopgraph.evaluation import Scorer, recent_buyers
+from shopgraph.evaluation import Scorer, Setting, pairs, recent_buyers
+from shopgraph.ranking.candidates import Candidates
+from shopgraph.ranking.examples import Examples
 from shopgraph.ranking.facets import Facet, facets_of
+from shopgraph.ranking.features import Features
 from shopgraph.ranking.past import Lines
 from shopgraph.records import NODE_TABLES, RELATION_TABLES
 
@@ -87,3 +90,32 @@ def fit_sources() -> Callable[[Purchases, int], dict[str, Scorer]]:
         return {"popularity": scorer(moment_ms - 14 * 24 * 3600 * 1000), "ever": scorer(0)}
 
     return fit
+
+
+@pytest.fixture(scope="session")
+def alike() -> Callable[[int, int], tuple[Examples, Setting]]:
+    """Lists of eight products; bought is the one of each user whose features `left` and `right` have the same sign.
+
+    Neither feature says anything alone. `rare` is mostly missing, `never` always; `far` is infinite at times.
+    """
+
+    def planted(users: int, seed: int) -> tuple[Examples, Setting]:
+        random, rows = np.random.default_rng(seed), users * 8
+        labels = (np.arange(rows) + random.integers(0, 8, users).repeat(8)) % 8 == 0
+        left = random.choice([-1.0, 1.0], rows) * random.uniform(0.5, 1.0, rows)
+        right = np.sign(left) * np.where(labels, 1.0, -1.0) * random.uniform(0.5, 1.0, rows)
+        columns = {
+            "left": left,
+            "right": right,
+            "rare": np.where(random.random(rows) < 2 / 3, np.nan, random.normal(size=rows)),
+            "never": np.full(rows, np.nan),
+            "far": np.where(random.random(rows) < 0.1, np.inf, 1000.0 * random.random(rows)),
+        }
+        owner, product = np.repeat(np.arange(users), 8), np.tile(np.arange(8), users)
+        nothing = Features((), (), np.empty((rows, 0), np.float32))
+        truth = pairs(owner[labels], product[labels], (users, 8))
+        setting = Setting("all", truth, pairs(owner[:0], product[:0], (users, 8)), np.ones(8, bool))
+        candidates = Candidates(np.arange(users), owner, product, nothing)
+        return Examples(candidates, Features.of("attribute", columns), labels), setting
+
+    return planted

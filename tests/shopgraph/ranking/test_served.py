@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
 from shopgraph.ranking.lists import Ids, Lists
 from shopgraph.ranking.market import Market
+from shopgraph.ranking.network import NetworkRanker
+from shopgraph.ranking.neural import exported
+from shopgraph.ranking.neural_network import DeepCrossNetwork, QuantileBins
 from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.ranking.past import Past
 from shopgraph.ranking.served import ServedRanker
@@ -122,6 +126,22 @@ def test_products_that_no_list_names_are_ranked_too_and_strangers_get_nothing(sh
     assert not served.ranked("novel", "stranger", own, moment(shop))
     assert not served.ranked("all", "u04", own, moment(shop))
     assert served.ranked("novel", "u04", OwnLines([], [], [], [], []), moment(shop))
+
+
+def test_a_network_serves_where_the_folder_holds_one(shop, served: ServedRanker, tmp_path: Path) -> None:
+    trees = served.rankers["novel"]
+    values = np.random.default_rng(1).normal(size=(50, len(trees.names))).astype(np.float32)
+    network = exported(DeepCrossNetwork(QuantileBins(values, 3, 0.0), 1, 2, (4,), 0.0), len(trees.names))
+    replace(served, rankers={"novel": NetworkRanker(network, trees.names, trees.groups, values[0])}).save(tmp_path)
+    loaded = ServedRanker.load(tmp_path)
+    asked = "novel", "u04", own_lines(shop, 4), moment(shop)
+    found = {item.id: item.score for item in loaded.ranked(*asked)}
+    assert found.keys() == {item.id for item in served.ranked(*asked)}
+    first, *_, last = found
+    shares = loaded.contributions(*asked, [first, last])
+    told = sum(shares[first].values()) - sum(shares[last].values())
+    assert told == pytest.approx(found[first] - found[last], abs=1e-4)
+    assert found[first] > found[last]
 
 
 def test_the_sources_that_rank_a_product_high_speak_for_it(shop, served: ServedRanker) -> None:
