@@ -129,6 +129,7 @@ def train_ranker(
                 judged[name] = shop.described(apart, setting, fold.moment_ms), _of_users(setting, judging)
     rankers, metrics = {}, dict[str, Any]()
     for number, name in enumerate(SETTINGS, start=len(folds)):
+        progress("ranker", number, total, name)
         if name == COLD and not _enough(learned[name], judged.get(name)):
             continue
 

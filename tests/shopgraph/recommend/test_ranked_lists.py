@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,11 @@ def shown(answer: Recommendations) -> list[str]:
     return [item.id for item in answer.items]
 
 
+def alike(answer: Recommendations, other: Recommendations) -> bool:
+    """All but the ids, which are each answer's own."""
+    return replace(answer, recommendation_id=other.recommendation_id) == other
+
+
 ASKED: dict[str, Callable[[Recommender], Recommendations]] = {
     "all": lambda asked: asked.recommend("u_me", 6),
     "novel": lambda asked: asked.recommend("u_me", 6, exclude_owned=True),
@@ -84,7 +90,7 @@ def test_a_list_answers_what_live_retrieval_did(shop: Any, asked: Callable[[Reco
     live = asked(recommends)
     ranked(shop.graph)
     listed = asked(recommends)
-    assert listed == live
+    assert alike(listed, live)
     assert len(listed.items) > 1
     assert all(item.reason.text for item in listed.items)
     reverse(shop.graph)
@@ -109,7 +115,7 @@ def test_rules_apply_to_a_list_as_they_do_live(shop: Any) -> None:
         add_rule(shop.graph, rule, starts=now - timedelta(days=1), by="a test")
     live = recommends.recommend("u_me", 6)
     ranked(shop.graph)
-    assert recommends.recommend("u_me", 6) == live
+    assert alike(recommends.recommend("u_me", 6), live)
     end_rule(shop.graph, "r-pin", by="a test")
     assert shown(recommends.recommend("u_me", 6))[0] != "s:bread3"
 
