@@ -41,7 +41,7 @@ class Shown:
     who: str
     """Pseudonym."""
     at_ms: int
-    """The moment that the answer is for, by the clock that events have."""
+    """When it was shown, by the clock that events have: a list that was ranked ahead is of an earlier moment."""
     scenario: str
     experiment: str
     variant: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from shopgraph.events.shown import Shown, ShownLog
 from shopgraph.recommend.answer import Recommendations
@@ -18,6 +19,8 @@ class Audience:
 
     user: str = ""
     session: str = ""
+    now: datetime | None = None
+    """None where the clock follows the data: it is then the moment that the answer is for."""
 
     @property
     def who(self) -> str:
@@ -30,7 +33,8 @@ class Audience:
 
 def audience(serving: Serving, user: str, session: str) -> Audience:
     """Of the shop's own ids."""
-    return Audience(serving.pseudonym(user) if user else "", serving.session(session) if session else "")
+    pseudonym, visit = serving.pseudonym(user) if user else "", serving.session(session) if session else ""
+    return Audience(pseudonym, visit, serving.clock.moment)
 
 
 def shown(answer: Recommendations, seen_by: Audience, log: ShownLog | None = None) -> RecommendationList:
@@ -44,7 +48,7 @@ def shown(answer: Recommendations, seen_by: Audience, log: ShownLog | None = Non
             id=answer.recommendation_id,
             label=seen_by.label,
             who=seen_by.who,
-            at_ms=round(answer.as_of.timestamp() * 1000),
+            at_ms=round((seen_by.now or answer.as_of).timestamp() * 1000),
             scenario=answer.scenario,
             experiment=answer.experiment,
             variant=answer.variant,
