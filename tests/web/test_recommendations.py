@@ -95,9 +95,12 @@ def test_many_users_are_answered_in_the_order_asked_each_with_its_own_error(
     answers = post("batch", users=users, n=3, exclude_owned=True).json["answers"]
     assert [answer["user"] for answer in answers] == users
     alone = client.get(f"/api/v1/recommendations?user={RAW_USER}&n=3&exclude_owned=true").json
+    ids = {alone.pop("recommendation_id")}
     for place in (1, 3, 5):
+        ids.add(answers[place]["answer"].pop("recommendation_id"))
         assert answers[place]["answer"] == alone
         assert answers[place]["error"] is None
+    assert len(ids) == 4, "each answer is one of its own"
     assert answers[0]["answer"]["step"] == "popular"
     for place in (2, 4):
         assert answers[place]["answer"] is None
