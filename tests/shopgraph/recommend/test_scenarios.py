@@ -28,7 +28,7 @@ BOUGHT = [
     *(("u_me", "s:soup3", week, str(week)) for week in range(1, 8)),
     *((f"u_{i}", product, 2.0, "pair") for i in range(3) for product in ("s:bread0", "s:bread1")),
 ]
-OWN = ("repeat_purchases", "bought_together", "graph_neighbours", "category_favourites")
+OWN = ("repeat_purchases", "due_again", "bought_together", "graph_neighbours", "category_favourites")
 POPULAR = {"repeat": {"weights": dict.fromkeys(OWN, 0)}}
 """Nothing of a user's own."""
 TRIED = Experiment("e-1", "popular", "home", AB, (Variant("control"), Variant("popular", 1.0, {"fusion": POPULAR})))
