@@ -91,10 +91,8 @@ class Recommender:
             session_id: pseudonym of the visit, see `session_pseudonym`; enough where nobody has signed in.
             filters: what the answer may hold; where too little of what was chosen passes, what is popular within them
                 fills it up.
-            scenario: the place that the answer is for: its blends and its ranker make it, or those of a variant of
-                the experiment that runs there; rules of that place apply beside those of all places.
-            diversity: how much it counts that products are unlike each other, 0 to 1, or what the place has where that
-                is more; see `diversified`.
+            scenario: the place it is for, or a variant of the experiment there, which make it; its rules apply too.
+            diversity: how much it counts that products are unlike, 0 to 1, or the place's where more; see `diversified`.
             offset: the place of the first product, from 0; pages of as many products do not overlap.
             new_only: only products that nobody has bought yet; those of the categories that sell best for a newcomer.
             in_full: say of each product what its place rests on, and let that choose the path of its reason.
@@ -109,13 +107,11 @@ class Recommender:
         usual = self.places.as_usual(scenario, "novel" if exclude_owned else "repeat", "session")
         if as_of is None and usual and not (session or session_id or diversity or in_full or new_only):
             listed = self._lists.of_user(user_id, exclude_owned, scenario, filters, page)
-            answer = self._from_list(listed, page, "personal", scenario, filters, user_id, user_id)
-            if answer is not None:
+            if answer := self._from_list(listed, page, "personal", scenario, filters, user_id, user_id):
                 return answer
         standing = read_standing(self._graph, as_of or self._clock.moment, user_id, session_id, scenario)
         place = self.places.at(scenario, standing.experiment, user_id or session_id, standing.as_of)
-        if new_only:
-            filters = replace(filters, unbought_before=standing.as_of)
+        filters = replace(filters, unbought_before=standing.as_of) if new_only else filters
         session = list(dict.fromkeys([*session, *standing.interest]))
         left_out = [*standing.without(exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
@@ -126,8 +122,7 @@ class Recommender:
             pools = []
             for way in place.ways:
                 blend = way.blend(setting, in_session=bool(session))
-                if as_of is not None:
-                    standing.require_honest(as_of, blend)
+                standing.require_honest(as_of, blend)
                 fused = self._retrieval.ranked(step, way, blend, context, standing, filters)
                 fused = self._governance.filtered(fused, filters, context, standing)
                 pools.append(self._retrieval.best(fused, n, barred, context, standing))
@@ -269,8 +264,7 @@ class Recommender:
         """
         Page(n)
         standing = read_standing(self._graph, as_of or self._clock.moment, user_id)
-        if as_of is not None:
-            standing.require_honest(as_of, Blend({source: 1.0}))
+        standing.require_honest(as_of, Blend({source: 1.0}))
         left_out = standing.without(exclude_owned)
         subject = {"user": user_id, "session": list(session), "product": next(iter(session), "")}
         context = self._retrieval.context(standing, n, **subject, without=left_out, novel=exclude_owned)

@@ -67,14 +67,14 @@ class Standing:
             steps.append(("segment", "segment"))
         return [*steps, ("popular", "popular")]
 
-    def require_honest(self, as_of: datetime, blend: Blend) -> None:
+    def require_honest(self, as_of: datetime | None, blend: Blend) -> None:
         """Refuse a moment at which a source of the blend would see the future.
 
         Raises:
             InputError: it is not after an event that a derived value or a vector carries.
         """
         derived = sorted(set(blend.sources) - UNDERIVED)
-        if self.newest is not None and as_of <= self.newest and derived:
+        if as_of is not None and self.newest is not None and as_of <= self.newest and derived:
             raise InputError(
                 f"as_of {as_of.isoformat()} is not after {self.newest.isoformat()}, the newest event that derived "
                 f"values and vectors carry: {', '.join(derived)} would see the future"
