@@ -92,7 +92,7 @@ class Recommender:
             filters: what the answer may hold; where too little of what was chosen passes, what is popular within them
                 fills it up.
             scenario: the place it is for, or a variant of the experiment there, which make it; its rules apply too.
-            diversity: how much it counts that products are unlike, 0 to 1, or the place's where more; see `diversified`.
+            diversity: how much it counts that products are unlike, 0 to 1; at least the place's; see `diversified`.
             offset: the place of the first product, from 0; pages of as many products do not overlap.
             new_only: only products that nobody has bought yet; those of the categories that sell best for a newcomer.
             in_full: say of each product what its place rests on, and let that choose the path of its reason.
