@@ -13,6 +13,7 @@ import numpy as np
 from shopgraph.errors import InputError
 from shopgraph.evaluation import DEPTH, Setting, figures
 from shopgraph.ranking.examples import Examples, check_folds, group_sizes
+from shopgraph.ranking.exported_trees import export
 from shopgraph.ranking.features import Features
 from shopgraph.ranking.ranker import CARD, check_names, ranked
 
@@ -94,10 +95,13 @@ class Ranker:
         return {self.names[place]: float(share[place]) for place in np.argsort(-share, kind="stable")}
 
     def save(self, folder: Path) -> None:
-        """Keep it as `ranker.json` and a text of trees a set."""
+        """Keep it as `ranker.json`, and each set of trees as a text and as what serving runs."""
+        import lightgbm as lgb
+
         folder.mkdir(parents=True, exist_ok=True)
         for place, booster in enumerate(self.boosters):
             booster.save_model(folder / _trees(place), num_iteration=self.rounds)
+        export([lgb.Booster(model_file=folder / _trees(place)) for place in range(len(self.boosters))], folder)
         card = {
             "kind": "lambdamart",
             "sets": len(self.boosters),

@@ -92,10 +92,13 @@ def load_ranker(folder: Path) -> FeatureRanker:
         InputError: the folder holds no whole ranker.
     """
     from shopgraph.ranking.blend import BlendedRanker
+    from shopgraph.ranking.exported_trees import ExportedTrees, exported_name
     from shopgraph.ranking.lambdamart import Ranker
     from shopgraph.ranking.network import NetworkRanker
 
-    kinds: dict[str, Any] = {"lambdamart": Ranker, "neural": NetworkRanker, "both": BlendedRanker}
+    # what was trained before trees were exported is there as it was trained
+    trees = ExportedTrees if (folder / exported_name(0)).exists() else Ranker
+    kinds: dict[str, Any] = {"lambdamart": trees, "neural": NetworkRanker, "both": BlendedRanker}
     try:
         # what was kept before there was a second kind does not say which it is
         kind = json.loads((folder / CARD).read_text()).get("kind", "lambdamart")

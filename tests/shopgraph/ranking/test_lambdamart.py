@@ -12,8 +12,10 @@ from shopgraph.errors import InputError
 from shopgraph.evaluation import NO_ITEM, Setting, figures
 from shopgraph.ranking.candidates import CandidateConfig, find_candidates
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
+from shopgraph.ranking.exported_trees import ExportedTrees
 from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
+from shopgraph.ranking.ranker import load_ranker
 
 USERS = 80
 CONFIG = LambdaMartConfig(rounds=40, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5)
@@ -91,6 +93,26 @@ def test_a_saved_ranker_ranks_the_same(made, folds: list[Examples], tmp_path: Pa
     (tmp_path / "kept" / "trees-1.txt").unlink()
     with pytest.raises(InputError, match="holds no ranker that can be read"):
         Ranker.load(tmp_path / "kept")
+
+
+def test_exported_trees_score_as_those_they_were_exported_from(made, ranker: Ranker, tmp_path: Path) -> None:
+    rows = made[-1][0]
+    ranker.save(tmp_path / "kept")
+    exported = load_ranker(tmp_path / "kept")
+    assert isinstance(exported, ExportedTrees)
+    unsure = rows.features.values.copy()
+    assert len(np.unique(ranker.scores(rows.features))) > 20
+    unsure[::2, ::3] = np.nan
+    for features in (rows.features, replace(rows.features, values=unsure)):
+        assert np.abs(exported.scores(features) - ranker.scores(features)).max() < 1e-5
+        assert np.array_equal(exported.contributions(features), ranker.contributions(features))
+    exported.save(tmp_path / "again")
+    assert np.array_equal(load_ranker(tmp_path / "again").scores(rows.features), exported.scores(rows.features))
+    with pytest.raises(InputError, match="the ranker was trained on other features"):
+        exported.scores(rows.features.without_groups("price"))
+    (tmp_path / "again" / "trees-1.onnx").write_bytes(b"no trees")
+    with pytest.raises(InputError, match="train it again"):
+        load_ranker(tmp_path / "again")
 
 
 def test_importance_shares_the_gain(ranker: Ranker) -> None:

@@ -174,7 +174,7 @@ def test_ids_are_found_by_name_and_a_longer_one_is_not_taken_for_another() -> No
         Ids.of(["b", "a"])
 
 
-@pytest.mark.parametrize("gone", ["users.npy", "market/market.npy", "novel/bounds.npy", "novel/trees-0.txt"])
+@pytest.mark.parametrize("gone", ["users.npy", "market/market.npy", "novel/bounds.npy", "novel/ranker.json"])
 def test_a_folder_without_a_whole_ranker_is_named(served: ServedRanker, tmp_path: Path, gone: str) -> None:
     served.save(tmp_path)
     (tmp_path / gone).unlink()
