@@ -16,6 +16,7 @@ from typing import Any
 from shopgraph.errors import QueryError, ServiceError
 from shopgraph.events.event import WaitingEvent
 from shopgraph.events.stream import Entry, EventStream
+from shopgraph.events.stream_group import AT_ONCE
 from shopgraph.graph.connection import Graph
 from shopgraph.schema import EVENTS, SESSION
 from shopgraph.settings import utc_now
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 RUN = "events"
 """What the relations name as the run that wrote them."""
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 5.0)
+SHOWN_EVERY_SECONDS = 2.0
+"""Answers that were shown gather so long: a transaction of one costs Neo4j half as much as one of a hundred."""
 FORGET_AFTER = timedelta(days=30)
 FORGET_EVERY_SECONDS = 3600.0
 FORGET_AT_ONCE = 1_000
@@ -69,7 +72,7 @@ class Consumer:
         self._source = source
         self._now = now
         self._name = f"{socket.gethostname()}-{os.getpid()}"
-        self._forgotten_at = float("-inf")
+        self._shown_at = self._forgotten_at = float("-inf")
 
     def __enter__(self) -> Consumer:
         return self
@@ -85,15 +88,19 @@ class Consumer:
             ServiceError: a server does not answer; the entries stay.
         """
         shown = self._write_shown()
-        entries = self._stream.read(self._name, 0 if shown else wait_seconds)
+        entries = self._stream.read(self._name, 0 if shown == AT_ONCE else wait_seconds)
         if entries:
             self._settle(entries)
         self._forget()
         return len(entries)
 
     def _write_shown(self) -> int:
-        """Write the next answers that were shown; how many there were."""
+        """Write the next answers that were shown, now and then; how many there were."""
+        if time.monotonic() - self._shown_at < SHOWN_EVERY_SECONDS:
+            return 0
         entries = self._stream.shown.read(self._name)
+        if len(entries) < AT_ONCE:
+            self._shown_at = time.monotonic()
         rows: list[list[Any]] = [[*astuple(entry.shown), entry.arrived_ms] for entry in entries]
         try:
             if rows:
