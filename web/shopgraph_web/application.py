@@ -16,6 +16,7 @@ from shopgraph.services.local_process import secret
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import Serving
 from shopgraph_web import accounts, admin, api, formatting
+from shopgraph_web.api.sessionless import spare_api
 from shopgraph_web.backend import Backend
 from shopgraph_web.failures import handle_failures, invalid
 from shopgraph_web.protection import protect
@@ -55,6 +56,7 @@ def create_app(settings: Settings, serving: Serving | None = None, jobs: Jobs | 
     formatting.register(app)
     admin.register(app)
     api.register(app)
+    spare_api(app)
     return app
 
 

@@ -2,7 +2,7 @@
 // mode: read
 // params: users
 // returns: ids, counts
-// How many events each user has that may change what is ranked for them, of any time: see `ranked_for_user`.
+// How many events each user has that may change what is ranked for them, of any time: see `serving_state`.
 CYPHER 25
 UNWIND $users AS id
 MATCH (u:User {id: id})

@@ -2,7 +2,7 @@
 // mode: read
 // params: product, scenario, limit, without, categories, min_price, max_price
 // returns: as_of, release, versions, rules, experiments, has_variants, length, items
-// The first products of a product's list of those like it, as `ranked_for_user` tells them; `length` is null where the
+// The first products of a product's list of those like it, as `serving_state` tells them; `length` is null where the
 // serving release has no list of the product.
 CYPHER 25
 OPTIONAL MATCH (r:Release {active: true})
@@ -28,7 +28,7 @@ CALL (lines) {
                   ELSE EXISTS { (near)-[x:WRITTEN_BY|IN_CATEGORY|MADE_BY|HAS_ATTRIBUTE]->(s) WHERE type(x) = part[3] }
                   END]) AS items
 }
-RETURN r.ranked_as_of AS as_of, r.id AS release,
+RETURN [r.ranked_as_of.epochSeconds, r.ranked_as_of.nanosecond] AS as_of, r.id AS release,
        COLLECT { MATCH (r)-[n:NAMES]->(v:ModelVersion) RETURN [n.family, v.id] } AS versions,
        COLLECT { MATCH (rule:Rule)
                  WHERE rule.ended_at IS NULL AND rule.starts <= datetime() AND (rule.ends IS NULL OR rule.ends > datetime())

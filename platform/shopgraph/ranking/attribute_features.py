@@ -9,7 +9,7 @@ import numpy as np
 
 from shopgraph.ranking.facets import NONE, Facet
 from shopgraph.ranking.features import Features
-from shopgraph.ranking.past import OLDEST_WEEKS, Past, looked_up
+from shopgraph.ranking.past import OLDEST_WEEKS, Lookup, Past
 
 if TYPE_CHECKING:
     from shopgraph.ranking.market import Market
@@ -85,13 +85,13 @@ def _user_columns(
     total = np.bincount(past.pair_users, weight, past.user_count)
     recency = np.full(len(keys), OLDEST_WEEKS)
     np.minimum.at(recency, group, past.last_ages[stated])
-    wanted = users * count + value
-    own, expected = looked_up(keys, bought, wanted), everybody[value]
+    of_row = Lookup.of(keys, users * count + value)
+    own, expected = of_row(bought), everybody[value]
     return {
         "share": own / np.maximum(total[users], 1e-9),
         "lift": np.log((own + 10 * expected + 1e-6) / ((total[users] + 10) * expected + 1e-6)),
-        "products": np.log1p(looked_up(keys, np.bincount(group, minlength=len(keys)), wanted)),
-        "weeks_since": looked_up(keys, recency, wanted, absent=np.nan),
+        "products": np.log1p(of_row(np.bincount(group, minlength=len(keys)))),
+        "weeks_since": of_row(recency, absent=np.nan),
     }
 
 

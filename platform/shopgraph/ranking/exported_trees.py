@@ -60,7 +60,7 @@ class ExportedTrees:
         check_names(self.names, features)
         asked = {ROWS: np.ascontiguousarray(features.values, np.float32)}
         found: list[np.ndarray] = [session.run(None, asked)[0][:, 0] for session in self._sessions]
-        return np.sum(np.stack(found), axis=0, dtype=np.float64)
+        return np.stack(found).sum(axis=0, dtype=np.float64)
 
     def contributions(self, features: Features) -> np.ndarray:
         """See `Ranker.contributions`; whoever asks has lightgbm in memory from then on."""

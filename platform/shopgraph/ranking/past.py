@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow.compute as pc
@@ -95,11 +96,11 @@ class Past:
     def product_count(self) -> int:
         return self.lines.purchases.product_count
 
-    @property
+    @cached_property
     def pair_users(self) -> np.ndarray:
         return self.keys // self.product_count
 
-    @property
+    @cached_property
     def pair_products(self) -> np.ndarray:
         return self.keys % self.product_count
 
@@ -112,9 +113,28 @@ class Past:
         return np.bincount(self.pair_products[self.first_ages <= weeks], minlength=self.product_count)
 
 
-def looked_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, absent: float = 0.0) -> np.ndarray:
-    """(rows,) float32: the value of each wanted key, `absent` where it is not among the ascending keys."""
-    place, there = found(keys, wanted)
-    if not len(keys):
-        return np.full(len(wanted), absent, dtype=np.float32)
-    return np.where(there, values[place], absent).astype(np.float32)
+@dataclass(frozen=True)
+class Lookup:
+    """Where wanted keys stand among ascending ones, found once for all values that the keys have.
+
+    Shapes:
+        place: (rows,), 0 where the key is not there
+        known: (rows,), bool
+    """
+
+    place: np.ndarray
+    known: np.ndarray
+
+    @classmethod
+    def of(cls, keys: np.ndarray, wanted: np.ndarray) -> Lookup:
+        return cls(*found(keys, wanted))
+
+    def __call__(self, values: np.ndarray, absent: float = 0.0) -> np.ndarray:
+        """(rows,) float32: the value of each wanted key, `absent` where it has none.
+
+        Shapes:
+            values: (keys,)
+        """
+        if not len(values):
+            return np.full(len(self.place), absent, dtype=np.float32)
+        return np.where(self.known, values[self.place], absent).astype(np.float32)

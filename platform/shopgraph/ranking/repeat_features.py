@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shopgraph.dataset.purchases import found
 from shopgraph.ranking.features import Features
-from shopgraph.ranking.past import Past, looked_up
+from shopgraph.ranking.past import Lookup, Past
 
 if TYPE_CHECKING:
     from shopgraph.ranking.market import Market
@@ -41,24 +40,23 @@ def repeat_features(market: Market, past: Past, users: np.ndarray, products: np.
     Shapes:
         users, products: (rows,)
     """
-    wanted = users * past.product_count + products
-    place, known = found(past.keys, wanted)
+    of_row = Lookup.of(past.keys, users * past.product_count + products)
     span = past.first_ages - past.last_ages
     gaps = np.divide(span, past.counts - 1, out=np.full(len(span), np.nan), where=past.counts > 1)
-    since, gap = _of(past.last_ages, place, known), _of(gaps, place, known)
+    since, gap = of_row(past.last_ages, np.nan), of_row(gaps, np.nan)
     columns = {
-        "times_bought": looked_up(past.keys, past.counts, wanted),
+        "times_bought": of_row(past.counts),
         "weeks_since_last": since,
         "gap_weeks": gap,
         "gap_due": since / np.maximum(gap, 0.1),
     }
     for weeks in HALF_LIVES_WEEKS:
         decayed = np.bincount(past.pair, 0.5 ** (past.ages / weeks), len(past.keys))
-        columns[f"decayed_{weeks}_weeks"] = looked_up(past.keys, decayed, wanted)
+        columns[f"decayed_{weeks}_weeks"] = of_row(decayed)
     to_last, to_first = _visits(past)
     columns |= {
-        "visits_since_last": _of(to_last, place, known),
-        "visit_share": looked_up(past.keys, past.counts / np.maximum(to_first, 1), wanted),
+        "visits_since_last": of_row(to_last, np.nan),
+        "visit_share": of_row(past.counts / np.maximum(to_first, 1)),
         **market.of_products("repeat", products),
     }
     columns |= {name: column[users] for name, column in _paces(past, market.weeks_until(past.moment_ms)).items()}
@@ -86,7 +84,3 @@ def _visits(past: Past) -> tuple[np.ndarray, np.ndarray]:
     begins = np.searchsorted(visits, own)
     last, first = (own + np.floor(ages * 7).astype(np.int64) for ages in (past.last_ages, past.first_ages))
     return np.searchsorted(visits, last) - begins, np.searchsorted(visits, first, side="right") - begins
-
-
-def _of(values: np.ndarray, place: np.ndarray, known: np.ndarray) -> np.ndarray:
-    return np.where(known, values[place], np.nan) if len(values) else np.full(len(place), np.nan)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from shopgraph.graph.connection import Graph
+from shopgraph.graph.connection import Graph, Record
 from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.recommend.evidence import Facts, Path
 from shopgraph.recommend.experiment import Experiment
@@ -15,7 +15,7 @@ from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Fused
 from shopgraph.recommend.page import MOST_ITEMS, Page
 from shopgraph.recommend.rules import Rule
-from shopgraph.recommend.standing import Standing
+from shopgraph.recommend.standing import Standing, moment, read_state, standing_of
 
 BETWEEN = "\x1f"
 """Parts a line: the unit separator is in no id."""
@@ -53,39 +53,62 @@ class RankedLists:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def of_user(self, user_id: str, exclude_owned: bool, scenario: str, filters: Filters, page: Page) -> Listed | None:
-        """None where the serving release has no list of the user, or something happened since it was made."""
-        asked = {"user": user_id, "kind": KINDS[exclude_owned], "scenario": scenario}
-        return self._read("ranked_for_user", asked, filters, page, None)
+    def of_user(
+        self, user_id: str, exclude_owned: bool, as_of: datetime | None, scenario: str, filters: Filters, page: Page
+    ) -> tuple[Standing | None, Listed | None]:
+        """What live retrieval stands on or, in its place, the user's list of the serving release.
+
+        No list where it has none, or something happened since it was made; neither where a list is too short to choose
+        from by the rules in force.
+
+        Args:
+            as_of: of an answer without a list, see `read_standing`.
+        """
+
+        def first(count: int) -> Record:
+            of_list = {"kind": KINDS[exclude_owned], **_asked(filters, count)}
+            return read_state(self._graph, as_of, user_id, scenario=scenario, of_list=of_list)
+
+        found = _enough(first, page)
+        standing = standing_of(found)
+        return standing if found["length"] is None else None, _listed(found, standing, filters, page)
 
     def like_product(self, product_id: str, scenario: str, filters: Filters, page: Page) -> Listed | None:
         """None where the serving release has no list of the product."""
-        asked = {"product": product_id, "scenario": scenario}
-        return self._read("ranked_like_product", asked, filters, page, product_id)
 
-    def _read(
-        self, name: str, asked: Mapping[str, str], filters: Filters, page: Page, via: str | None
-    ) -> Listed | None:
-        def first(count: int) -> dict[str, Any]:
-            bounds = {name: bound for name, bound in filters.bounds.items() if name != "unbought_before"}
-            return self._graph.wide(name, **asked, **bounds, without=list(filters.exclude), limit=count)
+        def first(count: int) -> Record:
+            asked = {"product": product_id, "scenario": scenario, **_asked(filters, count)}
+            return self._graph.wide("ranked_like_product", **asked)
 
         if filters.unbought_before is not None:
             return None
-        found = first(page.wanted)
-        if found["length"] is None or (found["rules"] and page.pool_of(found["has_variants"]) > MOST_ITEMS):
-            return None
-        if found["rules"] or found["has_variants"]:  # chosen among as many as where nothing was ranked ahead
-            found = first(MOST_ITEMS)
-        ended = found["length"] < MOST_ITEMS and not filters.narrow
-        rows = [_row(row, via) for row in found["items"]]
-        pool, facts = [item for item, _ in rows], {item.id: fact for item, fact in rows}
-        return Listed(_standing(found), pool, facts, ended) if found["length"] is not None else None
+        found = _enough(first, page)
+        return None if found["length"] is None else _listed(found, _standing(found), filters, page, product_id)
 
 
-def _standing(found: Mapping[str, Any]) -> Standing:
+def _asked(filters: Filters, count: int) -> dict[str, Any]:
+    bounds = {name: bound for name, bound in filters.bounds.items() if name != "unbought_before"}
+    return {**bounds, "without": list(filters.exclude), "limit": count}
+
+
+def _enough(first: Callable[[int], Record], page: Page) -> Record:
+    """The first products of a list, of as many as live retrieval would choose among."""
+    found = first(page.wanted)
+    listed = found["length"] is not None
+    return first(MOST_ITEMS) if listed and (found["rules"] or found["has_variants"]) else found
+
+
+def _listed(found: Record, standing: Standing, filters: Filters, page: Page, via: str | None = None) -> Listed | None:
+    if found["length"] is None or (found["rules"] and page.pool_of(found["has_variants"]) > MOST_ITEMS):
+        return None
+    rows = [_row(row, via) for row in found["items"]]
+    pool, facts = [item for item, _ in rows], {item.id: fact for item, fact in rows}
+    return Listed(standing, pool, facts, found["length"] < MOST_ITEMS and not filters.narrow)
+
+
+def _standing(found: Record) -> Standing:
     return Standing(
-        as_of=found["as_of"].to_native(),
+        as_of=moment(found["as_of"]),
         release=found["release"],
         slots={},
         versions=dict(found["versions"]),

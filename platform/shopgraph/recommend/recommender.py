@@ -105,11 +105,12 @@ class Recommender:
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         usual = self.places.as_usual(scenario, "novel" if exclude_owned else "repeat", "session")
+        at, standing = as_of or self._clock.moment, None
         if as_of is None and usual and not (session or session_id or diversity or in_full or new_only):
-            listed = self._lists.of_user(user_id, exclude_owned, scenario, filters, page)
+            standing, listed = self._lists.of_user(user_id, exclude_owned, at, scenario, filters, page)
             if answer := self._from_list(listed, page, "personal", scenario, filters, user_id, user_id):
                 return answer
-        standing = read_standing(self._graph, as_of or self._clock.moment, user_id, session_id, scenario)
+        standing = standing or read_standing(self._graph, at, user_id, session_id, scenario)
         place = self.places.at(scenario, standing.experiment, user_id or session_id, standing.as_of)
         filters = replace(filters, unbought_before=standing.as_of) if new_only else filters
         session = list(dict.fromkeys([*session, *standing.interest]))

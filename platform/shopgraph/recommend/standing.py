@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from shopgraph.errors import InputError
-from shopgraph.graph.connection import Graph
+from shopgraph.graph.connection import Graph, Record
 from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.recommend.candidate import UNDERIVED
 from shopgraph.recommend.experiment import Experiment
@@ -81,6 +83,17 @@ class Standing:
             )
 
 
+NO_LIST: Mapping[str, Any] = {
+    "kind": "",
+    "limit": 0,
+    "without": [],
+    "categories": [],
+    "min_price": None,
+    "max_price": None,
+}
+"""What `serving_state` is asked with where no list will do."""
+
+
 def read_standing(
     graph: Graph, as_of: datetime | None, user_id: str = "", session_id: str = "", scenario: str = ""
 ) -> Standing:
@@ -89,14 +102,33 @@ def read_standing(
     Args:
         as_of: None: just after the newest event.
     """
-    asked = {"user": user_id, "session": session_id, "scenario": scenario}
-    found = graph.wide("serving_state", **asked, as_of=as_of, meaning=MEANING)
+    return standing_of(read_state(graph, as_of, user_id, session_id, scenario))
+
+
+def read_state(
+    graph: Graph,
+    as_of: datetime | None,
+    user_id: str = "",
+    session_id: str = "",
+    scenario: str = "",
+    of_list: Mapping[str, Any] = NO_LIST,
+) -> Record:
+    """The record of `serving_state`.
+
+    Args:
+        of_list: which list would do in place of what is told of the user.
+    """
+    asked = {"user": user_id, "session": session_id, "scenario": scenario, **of_list}
+    return graph.wide("serving_state", **asked, as_of=as_of, meaning=MEANING)
+
+
+def standing_of(found: Record) -> Standing:
     return Standing(
-        as_of=found["as_of"].to_native(),
+        as_of=moment(found["as_of"]),
         release=found["release"],
         slots=dict(found["slots"]),
         versions=dict(found["versions"]),
-        newest=max((at.to_native() for at in found["known_until"] if at is not None), default=None),
+        newest=moment(found["known_until"]) if found["known_until"] else None,
         known=found["known"],
         active=found["active"],
         interest=found["interest"],
@@ -106,3 +138,9 @@ def read_standing(
         rules=[Rule(**rule) for rule in found["rules"]],
         experiment=next((Experiment.read(node) for node in found["experiments"]), None),
     )
+
+
+def moment(told: Sequence[int]) -> datetime:
+    """Of seconds since 1970 UTC and nanoseconds: the driver takes ten times as long to make a moment of its own."""
+    seconds, nanoseconds = told
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000)

@@ -162,7 +162,7 @@ def test_a_newer_release_and_a_newer_run_end_the_older_lists(shop: Any) -> None:
 
     def listed() -> list[bool]:
         found = (
-            lists.of_user("u_me", False, "", Filters(), Page(3)),
+            lists.of_user("u_me", False, None, "", Filters(), Page(3))[1],
             lists.like_product("s:soup0", "", Filters(), Page(3)),
         )
         return [each is not None for each in found]
@@ -190,6 +190,6 @@ def test_the_command_tells_what_it_listed(shop: Any, settings: Settings) -> None
     told = json.loads(done.stdout)
     assert (told["users"], told["products"]) == (6, 4)
     lists = RankedLists(shop.graph)
-    assert lists.of_user("u_me", False, "", Filters(), Page(3)) is not None
+    assert lists.of_user("u_me", False, None, "", Filters(), Page(3))[1] is not None
     forget_lists(shop.graph)
     assert lists.of_user("u_me", False, "", Filters(), Page(3)) is None

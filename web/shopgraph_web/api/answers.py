@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic takes the standard library's from Python 3.12 on
+
+
+def sent(answer: BaseModel) -> Response:
+    """As JSON, in one pass: by way of a dictionary it takes three times as long."""
+    return Response(answer.model_dump_json(), mimetype="application/json")
 
 
 class Fault(BaseModel):
@@ -19,14 +26,14 @@ class Failure(BaseModel):
     error: Fault
 
 
-class ReasonStep(BaseModel):
+class ReasonStep(TypedDict, total=False):
     """A node, or the relation that leads on from it."""
 
-    label: str | None = Field(None, description="of a node", examples=["Product"])
-    id: str | None = Field(None, max_length=500, description="of a node")
-    title: str | None = Field(None, description="of a node, as people call it")
-    type: str | None = Field(None, description="of a relation", examples=["BOUGHT_WITH"])
-    forward: bool | None = Field(None, description="of a relation: whether the path follows its direction")
+    label: Annotated[str, Field(description="of a node", examples=["Product"])]
+    id: Annotated[str, Field(max_length=500, description="of a node")]
+    title: Annotated[str, Field(description="of a node, as people call it")]
+    type: Annotated[str, Field(description="of a relation", examples=["BOUGHT_WITH"])]
+    forward: Annotated[bool, Field(description="of a relation: whether the path follows its direction")]
 
 
 class Reason(BaseModel):
@@ -36,10 +43,6 @@ class Reason(BaseModel):
     path: list[ReasonStep] = Field(
         description="nodes and relations in turn; empty where only popularity or the query speaks"
     )
-
-    @field_serializer("path")
-    def _as_it_is(self, path: list[ReasonStep]) -> list[dict[str, Any]]:
-        return [step.model_dump(exclude_none=True) for step in path]
 
 
 class Detail(BaseModel):

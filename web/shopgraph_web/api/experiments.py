@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flask import abort
+from flask import Response, abort
 from pydantic import BaseModel, ConfigDict, Field
 
 from shopgraph.errors import InputError
 from shopgraph.experiments import lifecycle
 from shopgraph.experiments.report import report_of
 from shopgraph.recommend.experiment import Experiment
-from shopgraph_web.api.answers import Failure
+from shopgraph_web.api.answers import Failure, sent
 from shopgraph_web.api.gate import api_addresses
 from shopgraph_web.backend import serving
 from shopgraph_web.formatting import native
@@ -96,20 +96,20 @@ class ExperimentReport(BaseModel):
 
 
 @api.get("/experiments", summary="What is tried", responses={"200": ExperimentList})
-def experiments() -> dict[str, object]:
+def experiments() -> Response:
     """All experiments, running and stopped."""
     cards = [_card(node) for node in lifecycle.list_experiments(serving().graph)]
-    return ExperimentList(experiments=cards).model_dump(mode="json")
+    return sent(ExperimentList(experiments=cards))
 
 
 @api.get("/experiments/<id>", summary="What an experiment found", responses={"200": ExperimentReport, "404": Failure})
-def experiment(path: ExperimentPath) -> dict[str, object]:
+def experiment(path: ExperimentPath) -> Response:
     """By variant what users did with what they were shown, with intervals; the unit is the user."""
     try:
         node = lifecycle.find(serving().graph, path.id)
     except InputError as error:
         abort(404, str(error))
-    return ExperimentReport.model_validate(report_of(serving().graph, node)).model_dump(mode="json")
+    return sent(ExperimentReport.model_validate(report_of(serving().graph, node)))
 
 
 def _card(node: dict[str, object]) -> ExperimentCard:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask import abort
+from flask import Response, abort
 from pydantic import BaseModel, Field
 
 from shopgraph.recommend.liking import UnknownProductsError
 from shopgraph_web.admin.sources import currencies
-from shopgraph_web.api.answers import Failure, ProductCard, RecommendationList
+from shopgraph_web.api.answers import Failure, ProductCard, RecommendationList, sent
 from shopgraph_web.api.gate import api_addresses
 from shopgraph_web.api.questions import ShownQuery
 from shopgraph_web.api.shown import audience, shown
@@ -22,7 +22,7 @@ class ProductPath(BaseModel):
 
 
 @api.get("/products/<id>", summary="One product", responses={"200": ProductCard, "404": Failure})
-def product(path: ProductPath) -> dict[str, object]:
+def product(path: ProductPath) -> Response:
     """A product's catalogue facts."""
     found = serving().graph.record("product_card", id=path.id)
     if found is None:
@@ -34,7 +34,7 @@ def product(path: ProductPath) -> dict[str, object]:
         hidden=bool(facts["hidden"]),
         retired=retired(facts),
     )
-    return card.model_dump(mode="json")
+    return sent(card)
 
 
 @api.get(
@@ -42,7 +42,7 @@ def product(path: ProductPath) -> dict[str, object]:
     summary="Products like one product",
     responses={"200": RecommendationList, "404": Failure},
 )
-def similar(path: ProductPath, query: ShownQuery) -> dict[str, object]:
+def similar(path: ProductPath, query: ShownQuery) -> Response:
     """The products nearest to one product, each with the reason."""
     seen_by = audience(serving(), query.user, query.session)
     try:
@@ -51,4 +51,4 @@ def similar(path: ProductPath, query: ShownQuery) -> dict[str, object]:
         )
     except UnknownProductsError as error:
         abort(404, str(error))
-    return shown(answer, seen_by).model_dump(mode="json")
+    return sent(shown(answer, seen_by))

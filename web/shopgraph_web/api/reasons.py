@@ -27,7 +27,7 @@ class Filed(BaseModel):
 @api.post("/reasons/doubts", summary="This reason is wrong", responses={"202": Filed, "400": Failure, "404": Failure})
 def doubt(body: Doubt) -> tuple[dict[str, object], int]:
     """File the relation by which a reason reaches its product: curators judge it in the panel."""
-    doubted = last_of([step.model_dump(exclude_none=True) for step in body.path])
+    doubted = last_of([dict(step) for step in body.path])
     try:
         times = file_doubt(serving().graph, doubted, by=caller(), text=body.text)
     except InputError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from flask import Response
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from werkzeug.exceptions import UnprocessableEntity
 
@@ -12,7 +13,7 @@ from shopgraph.errors import InputError
 from shopgraph.events.shown import ShownLog
 from shopgraph.recommend.liking import MOST_LIKED, Liking, UnknownProductsError
 from shopgraph.wiring_serving import Serving
-from shopgraph_web.api.answers import BatchAnswer, BatchList, Fault, RecommendationList
+from shopgraph_web.api.answers import BatchAnswer, BatchList, Fault, RecommendationList, sent
 from shopgraph_web.api.gate import api_addresses
 from shopgraph_web.api.questions import Id, PersonalQuery, ShownQuery
 from shopgraph_web.api.shown import audience, shown
@@ -55,18 +56,18 @@ class BatchBody(PersonalQuery):
 
 
 @api.get("/recommendations", summary="What to show a user", responses={"200": RecommendationList})
-def recommend(query: RecommendationQuery) -> dict[str, object]:
+def recommend(query: RecommendationQuery) -> Response:
     """The best products for a user, each with the sources it came from and a reason.
 
     A visitor of whom nothing is known gets what is popular; `step` says so. What was looked at in this visit, and what
     was hidden, is left out. Where too little of what was chosen passes the filters, what is popular within them comes
     after it.
     """
-    return _recommended(serving(), backend().shown(), query).model_dump(mode="json")
+    return sent(_recommended(serving(), backend().shown(), query))
 
 
 @api.post("/recommendations/like", summary="More like these, less like those", responses={"200": RecommendationList})
-def like(body: LikeBody) -> dict[str, object]:
+def like(body: LikeBody) -> Response:
     """The products most like some and least like others, none of which is among them."""
     seen_by = audience(serving(), body.user, body.session)
     try:
@@ -80,11 +81,11 @@ def like(body: LikeBody) -> dict[str, object]:
         )
     except UnknownProductsError as error:
         raise UnprocessableEntity(str(error)) from None
-    return shown(answer, seen_by).model_dump(mode="json")
+    return sent(shown(answer, seen_by))
 
 
 @api.post("/recommendations/batch", summary="What to show many users", responses={"200": BatchList})
-def batch(body: BatchBody) -> dict[str, object]:
+def batch(body: BatchBody) -> Response:
     """For each user what `GET /api/v1/recommendations` answers, or the error, in the order asked.
 
     All are asked with the same options; each counts as a request.
@@ -94,7 +95,7 @@ def batch(body: BatchBody) -> dict[str, object]:
     options = body.model_dump(exclude={"users"})
     with ThreadPoolExecutor(BATCH_THREADS, thread_name_prefix="batch") as threads:
         answers = list(threads.map(partial(_answered, serving(), backend().shown(), options), body.users))
-    return BatchList(answers=answers).model_dump(mode="json")
+    return sent(BatchList(answers=answers))
 
 
 def _answered(found: Serving, log: ShownLog, options: dict[str, object], user: str) -> BatchAnswer:

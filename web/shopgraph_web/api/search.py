@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from flask import Response
 from pydantic import Field
 
-from shopgraph_web.api.answers import RecommendationList
+from shopgraph_web.api.answers import RecommendationList, sent
 from shopgraph_web.api.gate import api_addresses
 from shopgraph_web.api.questions import ShownQuery
 from shopgraph_web.api.shown import audience, shown
@@ -18,7 +19,7 @@ class SearchQuery(ShownQuery):
 
 
 @api.get("/search", summary="What answers a query", responses={"200": RecommendationList})
-def search(query: SearchQuery) -> dict[str, object]:
+def search(query: SearchQuery) -> Response:
     """The best products for a query, by its words and by what it means.
 
     Before a text embedding serves, by words alone; `step` says so.
@@ -27,4 +28,4 @@ def search(query: SearchQuery) -> dict[str, object]:
     answer = serving().recommender.search(
         query.q, query.n, query.scenario, offset=query.offset, filters=query.filters, who=seen_by.who
     )
-    return shown(answer, seen_by).model_dump(mode="json")
+    return sent(shown(answer, seen_by))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flask import abort
+from flask import Response, abort
 from pydantic import BaseModel, Field
 
 from shopgraph.recommend.users_alike import MOST_ALIKE, users_alike
-from shopgraph_web.api.answers import Failure, UserList
+from shopgraph_web.api.answers import Failure, UserList, sent
 from shopgraph_web.api.gate import api_addresses
 from shopgraph_web.api.questions import AskedQuery
 from shopgraph_web.backend import serving
@@ -23,9 +23,9 @@ class SimilarUsersQuery(AskedQuery):
 
 
 @api.get("/users/<user>/similar", summary="Users who buy alike", responses={"200": UserList, "404": Failure})
-def similar(path: UserPath, query: SimilarUsersQuery) -> dict[str, object]:
+def similar(path: UserPath, query: SimilarUsersQuery) -> Response:
     """The users who buy most like one user, by pseudonym, each with products that both bought."""
     found = users_alike(serving().graph, serving().pseudonym(path.user), serving().clock.now(), query.n)
     if found is None:
         abort(404, f"no user has the id {path.user!r}")
-    return UserList.model_validate(found).model_dump(mode="json")
+    return sent(UserList.model_validate(found))
