@@ -15,6 +15,7 @@ from shopgraph.dataset.snapshot import Snapshot, write_snapshot
 from shopgraph.evaluation import Scorer
 from shopgraph.gate import aligned, inner_products
 from shopgraph.learning.overrides import configured
+from shopgraph.ranking.folds import make_folds
 from shopgraph.ranking.profiles import lately, profiles
 from shopgraph.ranking.served import FOLDER
 from shopgraph.ranking.training import GRAPH, TEXT, RankerConfig, train_ranker
@@ -90,6 +91,8 @@ class _Sources:
         self._folder, self._progress = folder, progress
         self._purchases = Purchases.of(snapshot)
         self._catalogue = catalogue_matrix(to_hetero(snapshot))
+        folds = make_folds(to_ms(snapshot.before), config.folds)[-config.cold.folds :]
+        self._texts_from_ms = folds[0].moment_ms
 
     def __call__(self, moment_ms: int) -> dict[str, Scorer]:
         seed, purchases, config = self._training.settings.seed, self._purchases, self._config
@@ -99,7 +102,7 @@ class _Sources:
         if self._graph_version is not None:
             graph = self._graph(moment_ms, self._graph_version)
             found[GRAPH] = inner_products(self._snapshot.ids("User"), self._snapshot.ids("Product"), graph.vectors)
-        if self._text_version is not None:
+        if self._text_version is not None and moment_ms >= self._texts_from_ms:
             found[TEXT] = self._profiles(moment_ms, self._text(moment_ms, self._text_version, graph))
         return found
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shopgraph.dataset.purchases import to_ms
+from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.evaluation import Scorer, Setting
 from shopgraph.ranking.candidates import CandidateConfig, Candidates, FitSources, find_candidates_of
 from shopgraph.ranking.choosing import TREES, Learners, choose_ranker
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.facets import Facet, FacetConfig, facets_of
-from shopgraph.ranking.folds import FoldConfig, make_folds
+from shopgraph.ranking.folds import Fold, FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig
 from shopgraph.ranking.lists import Ids, Lists
 from shopgraph.ranking.market import Market
@@ -55,6 +55,8 @@ class ColdConfig:
     candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=400))
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     """Of the text embedding."""
+    folds: int = 1
+    """Of all folds, the latest that are learned from: at each the text embedding is trained anew."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class RankerConfig:
     sources: tuple[str, ...] = ("popularity", "personal_frequency", "item_knn", "user_knn", "ease", "ials", "page_rank")
     """Collaborative filters by name; the graph embedding is one more source."""
     graph: bool = True
-    folds: FoldConfig = field(default_factory=lambda: FoldConfig(weeks_before_end=(4.0,)))
+    folds: FoldConfig = field(default_factory=FoldConfig)
     candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=150))
     sample: SampleConfig = field(default_factory=SampleConfig)
     facets: FacetConfig = field(default_factory=FacetConfig)
@@ -100,7 +102,7 @@ def train_ranker(
     """Learn from the folds inside a snapshot, then make lists of every user who bought something.
 
     Args:
-        fit: asked for sources at the moment of each fold and at the snapshot's.
+        fit: asked for sources at the moment of each fold that the shop is old enough for, and at the snapshot's.
         threads: of trees; networks take those that torch is given.
         device: where networks are trained.
 
@@ -112,13 +114,15 @@ def train_ranker(
         for name in SETTINGS
     }
     shop = _Shop.of(snapshot, config)
-    folds = make_folds(to_ms(snapshot.before), config.folds)
+    folds = _with_past(make_folds(to_ms(snapshot.before), config.folds), shop.lines.purchases)
     total = len(folds) + len(SETTINGS) + 1
     learned: dict[str, list[Examples]] = {name: [] for name in SETTINGS}
     judged: dict[str, tuple[Examples, Setting]] = {}
     for number, fold in enumerate(folds):
         progress("ranker", number, total, f"fold {number + 1} of {len(folds)}")
         settings = fold.settings(shop.lines.purchases)
+        if number < len(folds) - config.cold.folds:
+            del settings[COLD]
         judges = _judging(settings, config.judging_share, seed) if number == len(folds) - 1 else {}
         for name, candidates in shop.candidates(settings, fit(fold.moment_ms)).items():
             setting = settings[name]
@@ -196,6 +200,13 @@ class _Shop:
             {name: ranker for name, ranker in rankers.items() if name in found},
             {name: Lists.of(candidates, len(users)) for name, candidates in found.items()},
         )
+
+
+def _with_past(folds: Sequence[Fold], purchases: Purchases) -> list[Fold]:
+    """Those before which the shop had sold for as long as their window, or else the last: a young shop has fewer."""
+    first = int(purchases.times.min(initial=np.iinfo(np.int64).max))
+    kept = [fold for fold in folds if first + (fold.labels_until_ms - fold.labels_from_ms) <= fold.moment_ms]
+    return kept or [folds[-1]]
 
 
 def _judging(settings: Mapping[str, Setting], share: float, seed: int) -> dict[str, np.ndarray]:

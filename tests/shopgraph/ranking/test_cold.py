@@ -26,7 +26,7 @@ CONFIG = RankerConfig(
     folds=FoldConfig(weeks_before_end=(1, 2, 3), label_weeks=1),
     candidates=CandidateConfig(1000),
     trees=TreesConfig(TREES, TREES, TREES),
-    cold=ColdConfig(candidates=CandidateConfig(1000)),
+    cold=ColdConfig(candidates=CandidateConfig(1000), folds=3),
 )
 LAST = WEEKS - 1
 
@@ -77,8 +77,9 @@ def test_its_figures_are_told_beside_the_others(trained) -> None:
     assert {name.partition(".")[0] for name in trained.metrics} == {"all", "novel", "cold"}
 
 
+@pytest.mark.parametrize(("of_folds", "weeks"), [(1, {1}), (2, {1, 2})])
 def test_it_learns_from_what_was_first_bought_after_the_moment_and_from_nothing_known(
-    cut, trained, fit_sources, monkeypatch: pytest.MonkeyPatch
+    cut, trained, fit_sources, monkeypatch: pytest.MonkeyPatch, of_folds: int, weeks: set[int]
 ) -> None:
     from shopgraph.ranking import training
 
@@ -99,6 +100,6 @@ def test_it_learns_from_what_was_first_bought_after_the_moment_and_from_nothing_
     lots = np.random.default_rng(0).random(bought.shape)
     train_ranker(
         cut, lambda moment: {**fit_sources(bought, moment), "text": lambda rows: lots[rows]},
-        replace(CONFIG, folds=FoldConfig(weeks_before_end=(1, 2), label_weeks=1)),
+        replace(CONFIG, folds=FoldConfig((1, 2), label_weeks=1), cold=replace(CONFIG.cold, folds=of_folds)),
     )  # fmt: skip
-    assert {(to_ms(cut.before) - moment) // (7 * 86_400_000) for moment in seen} == {1, 2}
+    assert {(to_ms(cut.before) - moment) // (7 * 86_400_000) for moment in seen} == weeks

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from shopgraph.dataset.purchases import WEEK_MS
+from shopgraph.errors import InputError
 from shopgraph.ranking import choosing
 from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.choosing import KINDS
@@ -73,6 +75,21 @@ def test_sources_are_asked_at_every_fold_and_at_the_end(shop, trained) -> None:
     assert asked == [*(fold.moment_ms for fold in make_folds(shop.end_ms, CONFIG.folds)), shop.end_ms]
     assert sorted(set(told)) == [(done, 8) for done in range(9)]
     assert told == sorted(told)
+
+
+def test_a_young_shop_learns_from_the_folds_that_it_is_old_enough_for(shop, fit_sources) -> None:
+    asked: list[int] = []
+
+    def fit(moment_ms: int):
+        asked.append(moment_ms)
+        return fit_sources(shop.lines.purchases, moment_ms)
+
+    age = (shop.end_ms - int(shop.lines.purchases.times.min())) / WEEK_MS
+    config = replace(CONFIG, kinds=KINDS[:1], folds=FoldConfig((1, 2, age - 0.5, 3 * age), label_weeks=1))
+    train_ranker(shop.snapshot, fit, config)
+    assert [(shop.end_ms - moment) / WEEK_MS for moment in asked] == [2, 1, 0]
+    with pytest.raises(InputError, match="no purchase lies before"):
+        train_ranker(shop.snapshot, fit, replace(config, folds=FoldConfig((3 * age,), label_weeks=1)))
 
 
 def test_every_setting_s_card_compares_the_kinds(trained) -> None:

@@ -192,4 +192,4 @@ def test_the_command_tells_what_it_listed(shop: Any, settings: Settings) -> None
     lists = RankedLists(shop.graph)
     assert lists.of_user("u_me", False, None, "", Filters(), Page(3))[1] is not None
     forget_lists(shop.graph)
-    assert lists.of_user("u_me", False, "", Filters(), Page(3)) is None
+    assert lists.of_user("u_me", False, None, "", Filters(), Page(3))[1] is None
