@@ -97,6 +97,17 @@ def test_a_list_answers_what_live_retrieval_did(shop: Any, asked: Callable[[Reco
     assert shown(asked(recommends)) != shown(live), "it is the list that answers"
 
 
+def test_where_too_little_of_a_list_passes_live_retrieval_knows_all_of_the_user(shop: Any) -> None:
+    recommends, narrow = recommender(shop.graph), Filters(categories=["FOOD > SOUP"], min_price=0.0, max_price=3.0)
+    live = recommends.recommend("u_me", 6, True, filters=narrow)
+    ranked(shop.graph)
+    listed = recommends.recommend("u_me", 6, True, filters=narrow)
+    assert alike(listed, live)
+    assert "s:soup1" in shown(listed)
+    assert "s:soup0" not in shown(listed), "that one is owned"
+    assert listed.step == "personal"
+
+
 def test_what_is_excluded_leaves_the_order_of_the_others(shop: Any) -> None:
     """Not the scores: rank fusion counts ranks without it where it is known beforehand."""
     recommends, without = recommender(shop.graph), Filters(exclude=["s:soup0"])
