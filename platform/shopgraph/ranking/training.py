@@ -67,7 +67,7 @@ class RankerConfig:
     """Collaborative filters by name; the graph embedding is one more source."""
     graph: bool = True
     folds: FoldConfig = field(default_factory=FoldConfig)
-    candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=150))
+    candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=100))
     sample: SampleConfig = field(default_factory=SampleConfig)
     facets: FacetConfig = field(default_factory=FacetConfig)
     kinds: tuple[str, ...] = (TREES,)
