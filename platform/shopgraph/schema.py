@@ -272,3 +272,8 @@ STEERING: dict[str, RelationType] = {
     if event.relation not in RELATIONS
 }
 """Relations of events that steer answers and that no snapshot holds."""
+
+
+def relation_id(start: str, relation: str, end: str) -> str:
+    """What doubts call a relation, in its own direction."""
+    return f"{start} {relation} {end}"

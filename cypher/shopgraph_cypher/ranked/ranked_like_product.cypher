@@ -1,7 +1,7 @@
 // name: ranked_like_product
 // mode: read
 // params: product, scenario, limit, without, categories, min_price, max_price
-// returns: as_of, release, versions, rules, experiments, has_variants, length, items
+// returns: as_of, release, versions, rules, experiments, has_variants, wrong, length, items
 // The first products of a product's list of those like it, as `serving_state` tells them; `length` is null where the
 // serving release has no list of the product.
 CYPHER 25
@@ -36,4 +36,5 @@ RETURN [r.ranked_as_of.epochSeconds, r.ranked_as_of.nanosecond] AS as_of, r.id A
                  RETURN rule {.id, .kind, .label, .target, .amount} ORDER BY rule.id } AS rules,
        COLLECT { MATCH (e:Experiment {running: $scenario}) RETURN e {.id, .name, .scenario, .kind, .variants} } AS experiments,
        EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants,
+       COLLECT { MATCH (d:Doubt {verdict: 'wrong'}) RETURN d.id } AS wrong,
        size(lines) - 1 AS length, items

@@ -1,12 +1,12 @@
 // name: serving_state
 // mode: read
 // params: user, session, scenario, as_of, meaning, kind, limit, without, categories, min_price, max_price
-// returns: as_of, release, slots, versions, known_until, known, active, interest, hidden, has_variants, own, rules, experiments, length, items
+// returns: as_of, release, slots, versions, known_until, known, active, interest, hidden, has_variants, own, wrong, rules, experiments, length, items
 // What a recommendation stands on: the moment before which events count, the release with its slots and versions by
 // family, the newest event that derived values and vectors carry, whether the user is known and has done anything before
 // then, the products that the user or the session shows interest in, strongest first, those that either has hidden, what
 // the user bought, line by line (amounts are NaN where none is stated), whether any product says what it is a variant of,
-// the rules in force and the experiment that runs at a place. Moments are seconds since 1970 UTC and nanoseconds.
+// the relations that were judged wrong reasons, the rules in force and the experiment that runs at a place. Moments are seconds since 1970 UTC and nanoseconds.
 // `as_of` is null where the moment is just after the newest event of any source. `meaning` says, by relation type, what
 // an event weighs and for how many seconds it steers.
 // Where the serving release has a list of a `kind` that was ranked ahead for the user, who has done nothing since, the
@@ -85,6 +85,7 @@ RETURN [as_of.epochSeconds, as_of.nanosecond] AS as_of, r.id AS release,
        known,
        EXISTS { (u)-[b:PURCHASED|VIEWED]->(:Product) WHERE b.at < as_of } AS active,
        interest, hidden, EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants, own,
+       COLLECT { MATCH (d:Doubt {verdict: 'wrong'}) RETURN d.id } AS wrong,
        COLLECT { MATCH (rule:Rule)
                  WHERE rule.ended_at IS NULL AND rule.starts <= datetime() AND (rule.ends IS NULL OR rule.ends > datetime())
                    AND rule.scenario IN ['', $scenario]

@@ -8,7 +8,7 @@ from typing import Any
 
 from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
-from shopgraph.schema import NODES, RELATIONS
+from shopgraph.schema import NODES, RELATIONS, relation_id
 from shopgraph.settings import utc_now
 
 RIGHT, WRONG = VERDICTS = ("right", "wrong")
@@ -27,7 +27,7 @@ class Doubted:
     @property
     def id(self) -> str:
         """The same for every doubt about it."""
-        return f"{self.start} {self.relation} {self.end}"
+        return relation_id(self.start, self.relation, self.end)
 
 
 def last_of(path: Sequence[Mapping[str, Any]]) -> Doubted:
@@ -71,7 +71,7 @@ def file_doubt(graph: Graph, doubted: Doubted, *, by: str, text: str = "") -> in
 
 
 def judge_doubt(graph: Graph, doubt_id: str, verdict: str, *, by: str) -> None:
-    """Judge a doubted relation.
+    """Judge a doubted relation; one that is wrong speaks for no product from the next answer on.
 
     Raises:
         InputError: no such verdict, or no open doubt has that id.
@@ -80,6 +80,16 @@ def judge_doubt(graph: Graph, doubt_id: str, verdict: str, *, by: str) -> None:
         raise InputError(f"{verdict!r} is no verdict; choose from {', '.join(VERDICTS)}")
     if not graph.write("doubt_judged", id=doubt_id, verdict=verdict, by=by, at=utc_now()):
         raise InputError(f"nobody doubts {doubt_id!r}, or it was judged meanwhile")
+
+
+def reopen_doubt(graph: Graph, doubt_id: str, *, by: str) -> None:
+    """Take a verdict back.
+
+    Raises:
+        InputError: no judged doubt has that id.
+    """
+    if not graph.write("doubt_reopened", id=doubt_id, by=by, at=utc_now()):
+        raise InputError(f"no verdict on {doubt_id!r} stands")
 
 
 def list_doubts(graph: Graph, limit: int = 200) -> list[dict[str, Any]]:

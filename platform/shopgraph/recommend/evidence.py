@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.fusion import Fused
 from shopgraph.recommend.standing import Standing
+from shopgraph.schema import relation_id
 
-BOUGHT_WITH = "BOUGHT_WITH"
+BOUGHT_WITH, PURCHASED = "BOUGHT_WITH", "PURCHASED"
 SPEAKING = 50
 """Of the products that a user bought, those bought most, that may speak."""
 
@@ -44,11 +45,29 @@ class Facts:
     """One a relation."""
 
 
+def path_is_wrong(wrong: Collection[str], relation: str, near: str, product: str, shared: str | None) -> bool:
+    """Whether a path rests on a relation that was judged wrong.
+
+    Args:
+        wrong: as `relation_id` names them; what is bought together is so either way round.
+        shared: the node between, where there is one.
+    """
+    ends = ((near, product), (product, near)) if shared is None else ((near, shared), (product, shared))
+    return any(relation_id(start, relation, end) in wrong for start, end in ends)
+
+
+def bought_wrongly(wrong: Collection[str], user_id: str) -> set[str]:
+    """Products of which it was judged wrong to say that the user bought them."""
+    begins = relation_id(user_id, PURCHASED, "")
+    return {judged.removeprefix(begins) for judged in wrong if judged.startswith(begins)}
+
+
 class Evidence:
     """Read once an answer, see `reasons.cypher`."""
 
     def __init__(self, graph: Graph, user_id: str, standing: Standing, kept: Sequence[Fused]) -> None:
-        own = standing.own.bought_most(SPEAKING)
+        denied = bought_wrongly(standing.wrong, user_id)
+        own = [product for product in standing.own.bought_most(SPEAKING) if product not in denied]
         via = list(dict.fromkeys(item.via for item in kept if item.via is not None))
         items = list(dict.fromkeys(item.id for item in kept))
         found = graph.wide("reasons", user=user_id, as_of=standing.as_of, items=items, own=own, via=via)
@@ -57,8 +76,9 @@ class Evidence:
         self._leads = {near["id"]: {tuple(lead) for lead in near["leads"]} for near in found["near"]}
         self._loudest = _loudest(own, self._leads)
         self._place = {product: place for place, product in enumerate(own)}
-        self._bought = standing.own.moments({*items, *via})
+        self._bought = standing.own.moments({*items, *via} - denied)
         self._viewed = frozenset(found["viewed"])
+        self._wrong = standing.wrong
 
     def of(self, item: Fused) -> Facts | None:
         """None for a product that is no longer in the graph."""
@@ -74,22 +94,27 @@ class Evidence:
         for shared in fact["shared"]:
             by_relation.setdefault(shared[0], []).append(shared)
         for relation, ways in by_relation.items():
-            spoken = [(self._speaker(item, (relation, way[1])), way) for way in ways]
+            spoken = [(self._speaker(item, relation, way[1]), way) for way in ways]
             said = [(self._place.get(product, -1), product, way) for product, way in spoken if product is not None]
             if said:
                 _, product, (_, shared, name, key) = min(said, key=lambda one: one[:2])
                 between = (None, None, None) if relation == BOUGHT_WITH else (shared, name, key)
                 yield Path(relation, product, self._titles[product], self._bond(product), *between)
 
-    def _speaker(self, item: Fused, lead: tuple[str, str]) -> str | None:
+    def _speaker(self, item: Fused, relation: str, end: str) -> str | None:
         """What the item's source named, where it leads there; else the product bought most that does."""
-        if item.via and item.via != item.id and lead in self._leads.get(item.via, ()):
-            return item.via
-        return next((product for product in self._loudest.get(lead, ()) if product != item.id), None)
+        lead, shared = (relation, end), None if relation == BOUGHT_WITH else end
+        named = [item.via] if item.via and lead in self._leads.get(item.via, ()) else []
+        for product in (*named, *self._loudest.get(lead, ())):
+            if product != item.id and not (
+                self._wrong and path_is_wrong(self._wrong, relation, product, item.id, shared)
+            ):
+                return product
+        return None
 
     def _bond(self, product: str) -> str | None:
         if product in self._place or product in self._bought:
-            return "PURCHASED"
+            return PURCHASED
         return "VIEWED" if product in self._viewed else None
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from shopgraph.graph.connection import Graph, Record
 from shopgraph.ranking.own_lines import OwnLines
-from shopgraph.recommend.evidence import Facts, Path
+from shopgraph.recommend.evidence import PURCHASED, Facts, Path, bought_wrongly, path_is_wrong
 from shopgraph.recommend.experiment import Experiment
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Fused
@@ -19,7 +19,6 @@ from shopgraph.recommend.standing import Standing, moment, read_state, standing_
 
 BETWEEN = "\x1f"
 """Parts a line: the unit separator is in no id."""
-PURCHASED = "PURCHASED"
 KINDS = {False: "ranked_all", True: "ranked_novel"}
 """Of a user's lists, by whether what was bought is left out, the property's name before the slot's."""
 LIKE_PRODUCT = "ranked_similar"
@@ -71,7 +70,7 @@ class RankedLists:
 
         found = _enough(first, page)
         standing = standing_of(found)
-        return standing if found["length"] is None else None, _listed(found, standing, filters, page)
+        return standing if found["length"] is None else None, _listed(found, standing, filters, page, user_id=user_id)
 
     def like_product(self, product_id: str, scenario: str, filters: Filters, page: Page) -> Listed | None:
         """None where the serving release has no list of the product."""
@@ -83,7 +82,7 @@ class RankedLists:
         if filters.unbought_before is not None:
             return None
         found = _enough(first, page)
-        return None if found["length"] is None else _listed(found, _standing(found), filters, page, product_id)
+        return None if found["length"] is None else _listed(found, _standing(found), filters, page, via=product_id)
 
 
 def _asked(filters: Filters, count: int) -> dict[str, Any]:
@@ -98,10 +97,13 @@ def _enough(first: Callable[[int], Record], page: Page) -> Record:
     return first(MOST_ITEMS) if listed and (found["rules"] or found["has_variants"]) else found
 
 
-def _listed(found: Record, standing: Standing, filters: Filters, page: Page, via: str | None = None) -> Listed | None:
+def _listed(
+    found: Record, standing: Standing, filters: Filters, page: Page, *, via: str | None = None, user_id: str = ""
+) -> Listed | None:
     if found["length"] is None or (found["rules"] and page.pool_of(found["has_variants"]) > MOST_ITEMS):
         return None
-    rows = [_row(row, via) for row in found["items"]]
+    denied = bought_wrongly(standing.wrong, user_id)
+    rows = [_row(row, via, standing.wrong, denied) for row in found["items"]]
     pool, facts = [item for item, _ in rows], {item.id: fact for item, fact in rows}
     return Listed(standing, pool, facts, found["length"] < MOST_ITEMS and not filters.narrow)
 
@@ -119,17 +121,21 @@ def _standing(found: Record) -> Standing:
         hidden=[],
         has_variants=found["has_variants"],
         own=OwnLines(),
+        wrong=frozenset(found["wrong"]),
         rules=[Rule(**rule) for rule in found["rules"]],
         experiment=next((Experiment.read(node) for node in found["experiments"]), None),
     )
 
 
-def _row(row: Sequence[Any], via: str | None) -> tuple[Fused, Facts]:
+def _row(row: Sequence[Any], via: str | None, wrong: Collection[str], denied: Collection[str]) -> tuple[Fused, Facts]:
     parts, title, popularity, near_title, shared_name, shared_key, holds = row
     product, score, sources, relation, near, shared, bond = parts
     item = Fused(product, float(score), tuple(sources.split(",")), via)
-    if relation == PURCHASED:
+    if relation == PURCHASED and product not in denied:
         return item, Facts(title, popularity, int(near), datetime.fromtimestamp(int(shared) / 1000, UTC), [])
     named = (shared or None, shared_name, shared_key)
+    holds = (
+        holds and near not in denied and not (wrong and path_is_wrong(wrong, relation, near, product, shared or None))
+    )
     paths = [Path(relation, near, near_title, bond or None, *named)] if holds else []
     return item, Facts(title, popularity, 0, None, paths)

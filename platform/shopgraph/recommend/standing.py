@@ -44,6 +44,8 @@ class Standing:
     has_variants: bool
     """Whether any product says what it is a variant of."""
     own: OwnLines
+    wrong: frozenset[str]
+    """Relations that were judged wrong reasons, as `relation_id` names them."""
     rules: list[Rule]
     experiment: Experiment | None = None
     """What runs at the place."""
@@ -135,6 +137,7 @@ def standing_of(found: Record) -> Standing:
         hidden=found["hidden"],
         has_variants=found["has_variants"],
         own=OwnLines(**found["own"]),
+        wrong=frozenset(found["wrong"]),
         rules=[Rule(**rule) for rule in found["rules"]],
         experiment=next((Experiment.read(node) for node in found["experiments"]), None),
     )

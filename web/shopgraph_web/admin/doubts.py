@@ -6,7 +6,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_security import current_user
 
-from shopgraph.curation.doubt import RIGHT, WRONG, judge_doubt, list_doubts
+from shopgraph.curation.doubt import RIGHT, WRONG, judge_doubt, list_doubts, reopen_doubt
 from shopgraph.errors import InputError
 from shopgraph_web.admin.gate import ONLY_CURATORS, panel_pages
 from shopgraph_web.backend import serving
@@ -26,6 +26,17 @@ def judge() -> ResponseReturnValue:
     try:
         judge_doubt(serving().graph, request.form.get("doubt", ""), verdict, by=current_user.email)
         flash(f"Judged: it is {verdict}.", "success")
+    except InputError as error:
+        flash(str(error), "danger")
+    return redirect(url_for("doubts.index"))
+
+
+@pages.post("/reopen")
+@ONLY_CURATORS
+def reopen() -> ResponseReturnValue:
+    try:
+        reopen_doubt(serving().graph, request.form.get("doubt", ""), by=current_user.email)
+        flash("The verdict is taken back.", "success")
     except InputError as error:
         flash(str(error), "danger")
     return redirect(url_for("doubts.index"))
