@@ -28,6 +28,9 @@ from shopgraph.wiring_serving import Serving, build_serving
 
 CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())["peers"]
 SERVED, OFFLINE = "recommend()", "its ranker, offline"
+EXPLORATION = 0.1
+"""What SHOPGRAPH_EXPLORATION is set to in one row of `novel`: what coverage costs."""
+EXPLORED = f"recommend(), exploration {EXPLORATION:g}"
 UNSOLD = "cold_among_unsold"
 """The purchases of the cold setting, with all that nobody had bought for candidates: what a shop really asks."""
 SETTINGS = ("all", "novel", COLD, UNSOLD)
@@ -54,6 +57,8 @@ def judge_serving(settings: Settings, snapshot: Snapshot, ranker_version: str | 
     ids = Ids.of(snapshot.ids("Product"))
     with build_serving(settings) as serving:
         rows += [Row(name, SERVED, _served(serving, snapshot, ids, asked[name])) for name in SETTINGS]
+    with build_serving(settings.model_copy(update={"exploration": EXPLORATION})) as serving:
+        rows.append(Row("novel", EXPLORED, _served(serving, snapshot, ids, asked["novel"])))
     if ranker_version is not None:
         ranker = ServedRanker.load(settings.models / ranker_version / FOLDER)
         rows += [Row(name, OFFLINE, _offline(ranker, snapshot, asked[name])) for name in SETTINGS]
@@ -74,6 +79,10 @@ def keys(rows: list[Row]) -> dict[str, float]:
             f"served.{setting}.over_best_peer.low": compared.low,
             f"served.{setting}.over_best_peer.high": compared.high,
         }
+        if EXPLORED in of:
+            explored = of[EXPLORED].means()
+            found |= {f"served.{setting}.explored.{metric}": explored[metric] for metric in ("ndcg@20", "coverage@20")}
+            found[f"served.{setting}.explored.loss"] = 1 - explored["ndcg@20"] / ours["ndcg@20"]
         if OFFLINE in of:
             found[f"served.{setting}.of_offline"] = ours["ndcg@20"] / of[OFFLINE].means()["ndcg@20"]
     return found
