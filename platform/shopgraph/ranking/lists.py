@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,6 +127,11 @@ class Ids:
         fits = np.array([len(name) for name in raw]) <= self.names.dtype.itemsize
         place = np.minimum(np.searchsorted(self.names, keys), len(self.names) - 1)
         return np.where(fits & (self.names[place] == keys), place, -1)
+
+    def known(self, wanted: Iterable[str]) -> dict[str, int]:
+        """Rows by name, each looked for once however often it is wanted; names that are not there are left out."""
+        names = list(dict.fromkeys(wanted))
+        return {name: row for name, row in zip(names, self.rows(names).tolist(), strict=True) if row >= 0}
 
     def of_rows(self, rows: np.ndarray) -> list[str]:
         return [name.decode() for name in self.names[rows].tolist()]

@@ -29,12 +29,11 @@ class OwnLines:
 
         How old all lines are does not change the order: the newest counts 1.
         """
-        times = np.array(self.times_ms, np.float64)
-        counts = np.exp2((times - times.max(initial=0.0)) / (HALF_LIFE_WEEKS * WEEK_MS))
-        total: dict[str, float] = {}
-        for product, counted in zip(self.products, counts.tolist(), strict=True):
-            total[product] = total.get(product, 0.0) + counted
-        return sorted(total, key=lambda product: (-total[product], product))[:count]
+        times, place = np.array(self.times_ms, np.float64), dict[str, int]()
+        counted = np.exp2((times - times.max(initial=0.0)) / (HALF_LIFE_WEEKS * WEEK_MS))
+        of_line = [place.setdefault(product, len(place)) for product in self.products]
+        total = np.bincount(of_line, counted) if of_line else counted
+        return [product for _, product in sorted(zip((-total).tolist(), place, strict=True))[:count]]
 
     def moments(self, products: Collection[str]) -> dict[str, set[int]]:
         """When each of some products was bought, for those that were: a moment an order."""

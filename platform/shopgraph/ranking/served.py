@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -124,12 +124,12 @@ class ServedRanker:
             others: products to rank too, which no list names; those the ranker does not know are left out.
             without: products to leave out.
         """
-        candidates = self._candidates(setting, user_id, others)
+        known = self.products.known([*own.products, *others, *without])
+        candidates = self._candidates(setting, user_id, known, others)
         if candidates is None:
             return Ranking(self.products)
-        barred = self.products.rows(list(without))
-        candidates = candidates.chosen(~np.isin(candidates.products, barred[barred >= 0]))
-        scores = self.rankers[setting].scores(self._features(candidates, own, moment))
+        candidates = candidates.chosen(~np.isin(candidates.products, _rows(known, without)))
+        scores = self.rankers[setting].scores(self._features(candidates, own, known, moment))
         return Ranking(self.products, candidates, scores, np.lexsort((candidates.products, -scores)))
 
     def listed(self, setting: str, products: Sequence[str]) -> dict[str, int]:
@@ -147,41 +147,48 @@ class ServedRanker:
 
         With what any product has, the values of a product sum to its score. Unknown products are left out.
         """
-        candidates = self._candidates(setting, user_id, products)
+        known = self.products.known([*own.products, *products])
+        candidates = self._candidates(setting, user_id, known, products)
         if candidates is None:
             return {}
-        candidates = candidates.chosen(np.isin(candidates.products, self.products.rows(list(products))))
+        candidates = candidates.chosen(np.isin(candidates.products, _rows(known, products)))
         ranker = self.rankers[setting]
-        shares = ranker.contributions(self._features(candidates, own, moment))[:, :-1]
+        shares = ranker.contributions(self._features(candidates, own, known, moment))[:, :-1]
         order = np.argsort(-np.abs(shares), axis=1, kind="stable")
         return {
             name: {ranker.names[place]: float(row[place]) for place in places if row[place]}
             for name, row, places in zip(self.products.of_rows(candidates.products), shares, order, strict=True)
         }
 
-    def _candidates(self, setting: str, user_id: str, others: Sequence[str]) -> Candidates | None:
+    def _candidates(
+        self, setting: str, user_id: str, known: Mapping[str, int], others: Sequence[str]
+    ) -> Candidates | None:
         """None for a user or a setting that it does not know."""
         row = int(self.users.rows([user_id])[0])
         if row < 0 or setting not in self.rankers:
             return None
-        asked = self.products.rows(others)
-        return self.lists[setting].user(row, asked[asked >= 0])
+        return self.lists[setting].user(row, _rows(known, others))
 
-    def _features(self, candidates: Candidates, own: OwnLines, moment: datetime) -> Features:
-        past = Past.of(self._lines(own), to_ms(moment))
+    def _features(self, candidates: Candidates, own: OwnLines, known: Mapping[str, int], moment: datetime) -> Features:
+        past = Past.of(self._lines(own, known), to_ms(moment))
         return Features.joined(
             [candidates.scores, pair_features(self.market, past, candidates.users, candidates.products)]
         )
 
-    def _lines(self, own: OwnLines) -> Lines:
-        rows = self.products.rows(own.products)
-        known = rows >= 0
-        times = np.array(own.times_ms, np.int64)[known]
-        purchases = Purchases(np.zeros(len(times), np.int64), rows[known], times, 1, len(self.products))
+    def _lines(self, own: OwnLines, known: Mapping[str, int]) -> Lines:
+        rows = np.array([known.get(product, -1) for product in own.products], np.int64)
+        there = rows >= 0
+        times = np.array(own.times_ms, np.int64)[there]
+        purchases = Purchases(np.zeros(len(times), np.int64), rows[there], times, 1, len(self.products))
         units, amounts, discounts = (
-            np.array(side, np.float64)[known] for side in (own.quantities, own.amounts, own.discounts)
+            np.array(side, np.float64)[there] for side in (own.quantities, own.amounts, own.discounts)
         )
         return Lines.stated(purchases, units, amounts, discounts)
+
+
+def _rows(known: Mapping[str, int], names: Iterable[str]) -> np.ndarray:
+    """(known ones of the names,), int64."""
+    return np.array([known[name] for name in names if name in known], np.int64)
 
 
 def _sources(table: Features, rows: np.ndarray) -> list[tuple[str, ...]]:
