@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.candidate import Sources
 from shopgraph.recommend.filters import ANYTHING, Filters, allowed, filled
@@ -44,6 +45,23 @@ class Governance:
 
     graph: Graph
     sources: Sources
+
+    def enough(
+        self, place: Place, page: Page, standing: Standing, session: Sequence[str], filters: Filters, diversity: float
+    ) -> int | None:
+        """How many of the best decide what is shown; None where what follows chooses among all there are.
+
+        Args:
+            session: products that are ranked and not shown.
+
+        Raises:
+            InputError: `diversity` out of range.
+        """
+        if not 0 <= diversity <= 1:
+            raise InputError(f"diversity = {diversity}: it is from 0 to 1")
+        chooses = standing.rules or standing.has_variants or filters.narrow or place.interleaves
+        unlike = diversity or any(way.diversity for way in place.ways)
+        return None if chooses or unlike else page.wanted + len(session)
 
     def filtered(
         self, fused: list[Fused], filters: Filters, context: Mapping[str, Any], standing: Standing

@@ -29,8 +29,10 @@ class LearnedFusion:
         self._graph = graph
         self._models = models
 
-    def products(self, standing: Standing, context: Mapping[str, Any], filters: Filters) -> list[RankedProduct]:
-        """The user's best products that may be shown now, as many as `limit`.
+    def products(
+        self, standing: Standing, context: Mapping[str, Any], filters: Filters, enough: int | None = None
+    ) -> list[RankedProduct]:
+        """The user's best products that may be shown now, as many as `enough`, by default `limit`.
 
         Nothing where the release names no ranker, where its files are not on this machine, and where it does not know
         the user: rank fusion answers then.
@@ -44,17 +46,18 @@ class LearnedFusion:
         ranker = self._ranker(standing)
         if ranker is None:
             return []
-        own, limit, setting = standing.own, context["limit"], _setting(context)
+        own, setting = standing.own, _setting(context)
+        most = min(enough or context["limit"], context["limit"])
         others = [] if setting == COLD else [*context["session"], *set(own.products)]
         found = ranker.ranked(setting, context["user"], own, standing.as_of, others, context["without"])
         kept: list[RankedProduct] = []
-        for start in range(0, len(found), limit):
-            asked = found[start : start + limit]
+        for start in range(0, len(found), most):
+            asked = found[start : start + most]
             passing = allowed(self._graph, [item.id for item in asked], filters)
             kept += [item for item in asked if item.id in passing]
-            if len(kept) >= limit:
+            if len(kept) >= most:
                 break
-        return kept[:limit]
+        return kept[:most]
 
     def contributions(
         self, standing: Standing, context: Mapping[str, Any], products: Sequence[str]

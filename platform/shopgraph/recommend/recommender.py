@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from shopgraph.errors import InputError
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.answer import Detail, Item, Recommendations, explained_items
 from shopgraph.recommend.clock import Clock
@@ -98,12 +97,9 @@ class Recommender:
             in_full: say of each product what its place rests on, and let that choose the path of its reason.
 
         Raises:
-            InputError: `n`, `offset` or `diversity` out of range, or `as_of` not after an event that derived values
-                carry.
+            InputError: `n`, `offset` or `diversity` out of range, or `as_of` not after what derived values carry.
         """
         page = Page(n, offset)
-        if not 0 <= diversity <= 1:
-            raise InputError(f"diversity = {diversity}: it is from 0 to 1")
         usual = self.places.as_usual(scenario, "novel" if exclude_owned else "repeat", "session")
         at, standing = as_of or self._clock.moment, None
         if as_of is None and usual and not (session or session_id or diversity or in_full or new_only):
@@ -118,13 +114,14 @@ class Recommender:
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
         context = self._retrieval.context(standing, page.depth(filters.narrow or standing.has_variants), **asked)
         barred = {*left_out, *session}
+        enough = self._governance.enough(place, page, standing, session, filters, diversity)
         chosen, note = Chosen(place), ""
         for step, setting in standing.steps(exclude_owned, bool(session), new_only):
             pools = []
             for way in place.ways:
                 blend = way.blend(setting, in_session=bool(session))
                 standing.require_honest(as_of, blend)
-                fused = self._retrieval.ranked(step, way, blend, context, standing, filters)
+                fused = self._retrieval.ranked(step, way, blend, context, standing, filters, enough)
                 fused = self._governance.filtered(fused, filters, context, standing)
                 pools.append(self._retrieval.best(fused, n, barred, context, standing))
             chosen = self._governance.chosen(pools, place, page, standing, barred, filters, diversity)

@@ -71,16 +71,19 @@ class Retrieval:
         context: Mapping[str, Any],
         standing: Standing,
         filters: Filters,
+        enough: int | None = None,
     ) -> list[Fused]:
         """By the ranker that the release names, where the place has it and it knows the user; else by rank fusion.
 
         Args:
             step: see `Recommendations`; the ranker answers the personal one.
+            enough: how many of the best decide what is shown, where nothing chooses among more.
         """
         if self._learned is not None and way.ranker and step == "personal":
-            found = self._learned.products(standing, context, filters)
+            weight = blend.weights.get(IN_SESSION, 0.0)
+            more = weight or (self._config.exploration and context["novel"])
+            found = self._learned.products(standing, context, filters, None if more else enough)
             if found:
-                weight = blend.weights.get(IN_SESSION, 0.0)
                 near = self.sources.candidates(IN_SESSION, context, standing.slots) if weight else []
                 return joined(found, near, IN_SESSION, weight)
         return self.fused(blend, context, standing)

@@ -29,6 +29,7 @@ from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.retrieval import RecommendConfig
+from shopgraph.recommend.rules import Rule, add_rule
 from shopgraph.recommend.scenario import Scenario
 from shopgraph.recommend.standing import read_standing
 
@@ -144,6 +145,19 @@ def test_what_must_not_be_shown_now_is_left_out_of_lists_made_before(shop: Any) 
     after = [item.id for item in recommends.recommend("u_0", n).items]
     assert not set(first[:3]) & set(after)
     assert len(after) == n
+
+
+def test_a_page_is_filled_up_and_chosen_from_all_that_is_ranked(shop: Any) -> None:
+    recommends = recommender(shop)
+    ranked = [item.id for item in recommends.recommend("u_0", 9, exclude_owned=True).items]
+    assert len(ranked) == 9
+    assert [item.id for item in recommends.recommend("u_0", 2, exclude_owned=True).items] == ranked[:2]
+    hide = "MATCH (p:Product) WHERE p.id IN $ids SET p.hidden = true"
+    shop.graph.driver.execute_query(hide, ids=ranked[:4], database_=shop.graph.database)
+    assert [item.id for item in recommends.recommend("u_0", 2, exclude_owned=True).items] == ranked[4:6]
+    assert [item.id for item in recommends.recommend("u_0", 2, True, offset=2).items] == ranked[6:8]
+    add_rule(shop.graph, Rule("up", "boost", "Product", ranked[-1], 100.0), by="ann@shop.example")
+    assert [item.id for item in recommends.recommend("u_0", 2, True).items] == [ranked[-1], ranked[4]]
 
 
 def test_a_purchase_of_a_moment_ago_counts(shop: Any) -> None:
