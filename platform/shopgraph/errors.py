@@ -13,6 +13,10 @@ class ServiceError(ShopgraphError):
     """A local or remote server could not be started, reached or used."""
 
 
+class OverdueError(ServiceError):
+    """A server that answers, and took longer over this than is waited for."""
+
+
 class InputError(ShopgraphError):
     """A file or request that cannot be used at all; single bad rows are rejects, not errors."""
 

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from shopgraph.errors import OverdueError
 from shopgraph.graph.connection import Graph
 from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings
 from shopgraph_web.accounts import add_person
 from shopgraph_web.application import create_app
+from shopgraph_web.failures import RETRY_AFTER_SECONDS
 from shopgraph_web.keys import create_key
 
 
@@ -45,6 +47,22 @@ def test_the_api_says_so_in_its_one_shape(app: Flask) -> None:
         assert answer.status_code == 503
         assert answer.json["error"]["code"] == "unavailable"
         assert "can't be reached" in answer.json["error"]["message"]
+
+
+def test_who_waits_too_long_takes_the_connection_from_nobody(settings: Settings, shop: Graph) -> None:
+    app = create_app(settings)
+
+    @app.get("/api/v1/slow")
+    def slow() -> str:
+        raise OverdueError("Neo4j took longer than 5 s for slow: try again")
+
+    client, backend = app.test_client(), app.extensions["shopgraph"]
+    held = backend.serving()
+    answer = client.get("/api/v1/slow")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, str(RETRY_AFTER_SECONDS))
+    assert backend.serving() is held
+    assert held.graph.record("run_detail", id="nobody") is None
+    backend.forget()
 
 
 def test_it_serves_again_once_neo4j_is_back(settings: Settings, shop: Graph, tmp_path: Path) -> None:

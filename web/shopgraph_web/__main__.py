@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shopgraph.errors import ServiceError, ShopgraphError
+from shopgraph.recommend.standing import read_standing
 from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings, load_settings
 from shopgraph.wiring_serving import open_graph
@@ -41,7 +42,7 @@ def web(
     found = load_settings()
     settings = found.model_copy(update={"web_host": host or found.web_host, "web_port": port or found.web_port})
     free_port(settings.web_port, settings.web_host)
-    _bring_schema_up_to_date(settings)
+    _prepare_graph(settings)
     told = _first_sign_in(settings)
     address = f"http://{settings.web_host}:{settings.web_port}"
     console = Console(highlight=False)
@@ -100,10 +101,14 @@ def _accounts() -> Iterator[None]:
         yield
 
 
-def _bring_schema_up_to_date(settings: Settings) -> None:
-    """Once, before the server forks: two processes would apply the same migration at the same moment."""
+def _prepare_graph(settings: Settings) -> None:
+    """Once, before the server forks: two processes would apply the same migration at the same moment.
+
+    A Neo4j that has just started plans the query that every answer begins with for seconds; it does so for nobody yet.
+    """
     try:
-        open_graph(settings).close()
+        with open_graph(settings) as graph:
+            read_standing(graph, None)
     except ServiceError as error:
         Console(stderr=True, highlight=False).print(f"[yellow]warning:[/yellow] {error}", soft_wrap=True)
 

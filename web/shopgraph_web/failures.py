@@ -9,7 +9,7 @@ from flask_wtf.csrf import CSRFError
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from shopgraph.errors import BusyError, InputError, ServiceError, ShopgraphError
+from shopgraph.errors import BusyError, InputError, OverdueError, ServiceError, ShopgraphError
 from shopgraph_web.backend import backend
 
 Answer = tuple[str | Response, int]
@@ -90,7 +90,8 @@ def _forged(error: CSRFError) -> Answer:
 
 def _unreachable(error: ServiceError) -> tuple[str | Response, int, dict[str, str]]:
     log.warning("%s", error)
-    backend().forget()
+    if not isinstance(error, OverdueError):  # it is still there, and answers others
+        backend().forget()
     return *_answer(503, str(error)), {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from neo4j.exceptions import AuthError, ClientError, DriverError, Neo4jError, ServiceUnavailable
 from neo4j.vector import Vector
 
-from shopgraph.errors import QueryError, ServiceError
+from shopgraph.errors import OverdueError, QueryError, ServiceError
 from shopgraph_cypher import Query, QueryCatalogue
 
 MINIMUM_VERSION = (2026, 1)
@@ -196,7 +196,7 @@ class Graph:
             ) from error
         except ClientError as error:
             if error.code in _TIMED_OUT:
-                raise ServiceError(
+                raise OverdueError(
                     f"Neo4j at {self.uri} took longer than {self._timeout_seconds:g} s for {query.name}: try again"
                 ) from error
             raise QueryError(f"{query.name}: {error.message}") from error
