@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy bench-beauty bench-kg bench-text bench-serving bench-scale tune-accuracy pictures clean
+.PHONY: help setup browser demo test check format lock bench bench-demo bench-accuracy bench-beauty bench-kg bench-text bench-serving bench-serving-shops bench-scale tune-accuracy pictures clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -78,6 +78,9 @@ bench-text: setup ## New products and search by text and graph, tables of what e
 
 bench-serving: setup ## What the serving path is worth, and how fast it answers under load (BENCH=" " keeps what was trained)
 	@$(BIN)/python tests/bench/serving.py $(or $(BENCH),--fresh)
+
+bench-serving-shops: setup ## The serving path on Amazon Beauty and Goodbooks, where ../shared holds them (BENCH="--shops beauty" serves one)
+	@$(BIN)/python tests/bench/serving_shops.py $(BENCH)
 
 bench-scale: .venv/.installed ## Training steps by neighbour sampling on 10 million purchase edges (BENCH="--batches 20" for fewer)
 	@$(BIN)/python tests/bench/scale.py $(BENCH)

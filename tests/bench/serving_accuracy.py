@@ -56,12 +56,12 @@ def judge_serving(settings: Settings, snapshot: Snapshot, ranker_version: str | 
     rows = list(_peers(snapshot, asked))
     ids = Ids.of(snapshot.ids("Product"))
     with build_serving(settings) as serving:
-        rows += [Row(name, SERVED, _served(serving, snapshot, ids, asked[name])) for name in SETTINGS]
+        rows += [Row(name, SERVED, served(serving, snapshot, ids, asked[name])) for name in SETTINGS]
     with build_serving(settings.model_copy(update={"exploration": EXPLORATION})) as serving:
-        rows.append(Row("novel", EXPLORED, _served(serving, snapshot, ids, asked["novel"])))
+        rows.append(Row("novel", EXPLORED, served(serving, snapshot, ids, asked["novel"])))
     if ranker_version is not None:
         ranker = ServedRanker.load(settings.models / ranker_version / FOLDER)
-        rows += [Row(name, OFFLINE, _offline(ranker, snapshot, asked[name])) for name in SETTINGS]
+        rows += [Row(name, OFFLINE, offline(ranker, snapshot, asked[name])) for name in SETTINGS]
     return rows
 
 
@@ -119,17 +119,18 @@ def _peers(snapshot: Snapshot, asked: Mapping[str, Setting]) -> Iterator[Row]:
         print(f"  peer {name}", flush=True)
 
 
-def _served(serving: Serving, snapshot: Snapshot, ids: Ids, setting: Setting) -> Figures:
+def served(serving: Serving, snapshot: Snapshot, ids: Ids, setting: Setting, depth: int = DEPTH) -> Figures:
+    """What `recommend()` answers to the judged users, asked as of the snapshot's moment."""
     names = snapshot.ids("User")
     users, is_cold = [names[row] for row in setting.users], setting.name in (COLD, UNSOLD)
     filters = Filters(exclude=_no_candidates(snapshot, setting) if is_cold else ())
 
     def answer(user: str) -> list[str]:
         novel = setting.name == "novel"
-        found = serving.recommender.recommend(user, DEPTH, novel, snapshot.before, filters=filters, new_only=is_cold)
+        found = serving.recommender.recommend(user, depth, novel, snapshot.before, filters=filters, new_only=is_cold)
         return [item.id for item in found.items]
 
-    ranked = np.full((len(users), DEPTH), NO_ITEM, np.int64)
+    ranked = np.full((len(users), depth), NO_ITEM, np.int64)
     with ThreadPoolExecutor(CLIENTS) as asking:
         for row, found in enumerate(asking.map(answer, users)):
             ranked[row, : len(found)] = ids.rows(found)
@@ -142,19 +143,19 @@ def _no_candidates(snapshot: Snapshot, setting: Setting) -> list[str]:
     return [ids[row] for row in np.flatnonzero(~sold & ~setting.candidates)]
 
 
-def _offline(ranker: ServedRanker, snapshot: Snapshot, setting: Setting) -> Figures:
+def offline(ranker: ServedRanker, snapshot: Snapshot, setting: Setting, depth: int = DEPTH) -> Figures:
     """By the same candidates and the snapshot's purchases; no shop is asked what may be shown."""
     names, products = snapshot.ids("User"), snapshot.ids("Product")
     own, is_cold = _own_lines(snapshot, products), setting.name in (COLD, UNSOLD)
     barred = _no_candidates(snapshot, setting) if is_cold else []
-    ranked = np.full((len(setting.users), DEPTH), NO_ITEM, np.int64)
+    ranked = np.full((len(setting.users), depth), NO_ITEM, np.int64)
     for row, user in enumerate(setting.users):
         lines_of = own(user)
         bought = sorted(set(lines_of.products))
         owned, without = {"all": (bought, []), "novel": ([], bought)}.get(setting.name, ([], barred))
         found = ranker.ranked(
             COLD if is_cold else setting.name, names[user], lines_of, snapshot.before, owned, without
-        )[:DEPTH]
+        )[:depth]
         ranked[row, : len(found)] = ranker.products.rows([item.id for item in found])
     return figures(ranked, setting)
 
