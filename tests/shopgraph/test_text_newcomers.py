@@ -70,7 +70,7 @@ class WordyShop(Shop):
             relations[name] = [*relations.get(name, []), *more]
         nodes["SearchTerm"] = [{"id": words, "text": words} for words in SOUGHT.values()]
         relations["SEARCHED"] = [
-            {"start": user, "end": SOUGHT[taste], "line_id": f"{user}{at}", "at": at - timedelta(hours=1)}
+            {"start": user, "end": SOUGHT[taste], "line_id": f"{user}{product}{at}", "at": at - timedelta(hours=1)}
             for user, product, at in self.bought
             if (taste := self.brands[product])
         ]
