@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shopgraph.errors import ConfigurationError
 from shopgraph.evaluation import DEPTH, Figures, Setting, figures, paired_bootstrap
 from shopgraph.ranking.blend import BlendedRanker
-from shopgraph.ranking.examples import Examples
-from shopgraph.ranking.lambdamart import LambdaMartConfig, train
+from shopgraph.ranking.examples import Examples, SampleConfig
+from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
 from shopgraph.ranking.neural_config import NeuralConfig
 from shopgraph.ranking.ranker import FeatureRanker, ranked
 
@@ -41,6 +41,8 @@ class Learners:
     threads: int = 1
     device: str = "cpu"
     """Where networks are trained."""
+    sample: SampleConfig = field(default_factory=SampleConfig)
+    """Of the judging users' rows, once they are learned from."""
 
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in KINDS]
@@ -58,9 +60,9 @@ def choose_ranker(
 ) -> Chosen:
     """Train the kinds asked for; the one with the highest NDCG@20 for the users who judge serves.
 
-    The same users choose rounds, epochs and the kind. Metrics: `KIND.METRIC@20` of each kind, the kind that `serves`,
-    its own figures without a kind's name, and of each other kind by how much it is better or worse, with the 95 %
-    interval over users.
+    The same users choose rounds, epochs and the kind. Trees that serve are then grown anew, as many, from them too: no
+    figure is of those. Metrics: `KIND.METRIC@20` of each kind, the kind that `serves`, its own figures without a kind's
+    name, and of each other kind by how much it is better or worse, with the 95 % interval over users.
 
     Raises:
         InputError: a fold has nothing to learn from.
@@ -78,7 +80,12 @@ def choose_ranker(
         kind: figures(ranked(rows.candidates, rankers[kind].scores(rows.features)), setting) for kind in learners.kinds
     }
     serves = max(found, key=lambda kind: (found[kind].ndcg.mean(), -KINDS.index(kind)))
-    return Chosen(rankers[serves], metrics | _compared(found, serves, learners.seed))
+    metrics |= _compared(found, serves, learners.seed)
+    ranker = rankers[serves]
+    if isinstance(ranker, Ranker):
+        told(f"{serves}, from all users")
+        ranker = _grown_again(ranker, folds, rows, learners)
+    return Chosen(ranker, metrics)
 
 
 def _trained(
@@ -92,6 +99,13 @@ def _trained(
     trees = train(folds, learners.trees, judged, learners.seed, learners.threads)
     importance = dict(list(trees.importance().items())[:IMPORTANT])
     return trees, {"rounds": trees.rounds, "importance": importance}
+
+
+def _grown_again(trees: Ranker, folds: Sequence[Examples], judged: Examples, learners: Learners) -> Ranker:
+    more = judged.sampled(learners.sample, learners.seed)
+    everyone = [*folds, more] if more.labels.any() else folds
+    config = replace(learners.trees, rounds=trees.rounds)
+    return replace(train(everyone, config, None, learners.seed, learners.threads), curve=trees.curve)
 
 
 def _compared(found: Mapping[str, Figures], serves: str, seed: int) -> dict[str, Any]:

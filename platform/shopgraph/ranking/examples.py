@@ -50,6 +50,11 @@ class Examples:
         """The same rows without the columns of some groups; see `Features.without_groups`."""
         return Examples(self.candidates, self.features.without_groups(*groups), self.labels)
 
+    def sampled(self, config: SampleConfig, seed: int = 0) -> Examples:
+        """The rows of them that are trained on."""
+        kept = _sampled(self.candidates, self.labels, config, seed)
+        return Examples(self.candidates.chosen(kept), self.features.chosen(kept), self.labels[kept])
+
 
 def make_examples(
     candidates: Candidates,

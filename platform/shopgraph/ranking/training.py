@@ -76,7 +76,7 @@ class RankerConfig:
     network: NeuralConfig = field(default_factory=NeuralConfig)
     cold: ColdConfig = field(default_factory=ColdConfig)
     judging_share: float = 0.2
-    """Of the last fold's users: they choose the number of trees, the epochs and the kind, and are not learned from."""
+    """Of the last fold's users: they choose how many trees, the epochs and the kind; trees learn from them last."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def train_ranker(
         InputError: a fold has nothing to learn from.
     """
     learners = {
-        name: Learners(config.kinds, getattr(config.trees, name), config.network, seed, threads, device)
+        name: Learners(config.kinds, getattr(config.trees, name), config.network, seed, threads, device, config.sample)
         for name in SETTINGS
     }
     shop = _Shop.of(snapshot, config)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from shopgraph.errors import ConfigurationError, InputError
+from shopgraph.evaluation import figures
 from shopgraph.ranking.blend import BlendedRanker
 from shopgraph.ranking.choosing import KINDS, Learners, choose_ranker
+from shopgraph.ranking.examples import SampleConfig
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
 from shopgraph.ranking.network import NetworkRanker
 from shopgraph.ranking.neural_config import NeuralConfig
@@ -56,6 +58,23 @@ def test_a_kind_that_is_turned_off_is_not_trained(alike) -> None:
     for kinds in ((), ("lambdamart", "oracle")):
         with pytest.raises(ConfigurationError, match="name one or more of lambdamart, neural, both"):
             Learners(kinds, TREES, NETWORK)
+
+
+def test_trees_that_serve_learned_from_the_judges_too_but_are_not_judged_by_them(alike) -> None:
+    few, (judges, setting), (others, asked) = alike(12, 1)[0], alike(150, 2), alike(60, 4)
+    learners = Learners(("lambdamart",), TREES, NETWORK, sample=SampleConfig(negatives=3))
+    chosen = choose_ranker([few], (judges, setting), learners)
+    of_few = train([few], TREES, (judges, setting))
+    assert chosen.metrics["ndcg@20"] == figures(of_few.rank(judges), setting).ndcg.mean()
+    assert (chosen.ranker.rounds, chosen.ranker.curve) == (of_few.rounds, of_few.curve)
+    sampled = judges.sampled(learners.sample)
+    assert (len(sampled), sampled.labels.sum()) == (150 * 4, 150)
+    before, after = (figures(ranker.rank(others), asked).ndcg.mean() for ranker in (of_few, chosen.ranker))
+    assert after > before + 0.05
+
+    unsold = replace(judges, labels=np.zeros(len(judges), bool))
+    alone = choose_ranker([few], (unsold, setting), learners)
+    assert np.array_equal(alone.ranker.scores(others.features), of_few.scores(others.features))
 
 
 def test_both_are_the_mean_of_scores_in_units_of_their_spread(alike, tmp_path: Path) -> None:
