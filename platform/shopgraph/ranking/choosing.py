@@ -56,13 +56,20 @@ class Learners:
 
 
 def choose_ranker(
-    folds: Sequence[Examples], judged: tuple[Examples, Setting], learners: Learners, told: Told = lambda message: None
+    folds: Sequence[Examples],
+    judged: tuple[Examples, Setting],
+    learners: Learners,
+    told: Told = lambda message: None,
+    later: Examples | None = None,
 ) -> Chosen:
     """Train the kinds asked for; the one with the highest NDCG@20 for the users who judge serves.
 
-    The same users choose rounds, epochs and the kind. Trees that serve are then grown anew, as many, from them too: no
-    figure is of those. Metrics: `KIND.METRIC@20` of each kind, the kind that `serves`, its own figures without a kind's
-    name, and of each other kind by how much it is better or worse, with the 95 % interval over users.
+    The same users choose rounds, epochs and the kind. What serves is then trained anew, as long, with their rows among
+    the others: no figure is of that. Metrics: `KIND.METRIC@20` of each kind, the kind that `serves`, its own figures
+    without a kind's name, and of each other kind by how much it is better or worse, with the 95 % interval over users.
+
+    Args:
+        later: rows of the weeks that judge, of users who don't: learned from once all is chosen.
 
     Raises:
         InputError: a fold has nothing to learn from.
@@ -80,12 +87,10 @@ def choose_ranker(
         kind: figures(ranked(rows.candidates, rankers[kind].scores(rows.features)), setting) for kind in learners.kinds
     }
     serves = max(found, key=lambda kind: (found[kind].ndcg.mean(), -KINDS.index(kind)))
-    metrics |= _compared(found, serves, learners.seed)
-    ranker = rankers[serves]
-    if isinstance(ranker, Ranker):
-        told(f"{serves}, from all users")
-        ranker = _grown_again(ranker, folds, rows, learners)
-    return Chosen(ranker, metrics)
+    told(f"{serves}, from all weeks and users")
+    last = [part for part in (later, rows.sampled(learners.sample, learners.seed)) if part and part.labels.any()]
+    ranker = _trained_again(rankers[serves], [*folds, *last], learners, told)
+    return Chosen(ranker, metrics | _compared(found, serves, learners.seed))
 
 
 def _trained(
@@ -101,11 +106,20 @@ def _trained(
     return trees, {"rounds": trees.rounds, "importance": importance}
 
 
-def _grown_again(trees: Ranker, folds: Sequence[Examples], judged: Examples, learners: Learners) -> Ranker:
-    more = judged.sampled(learners.sample, learners.seed)
-    everyone = [*folds, more] if more.labels.any() else folds
-    config = replace(learners.trees, rounds=trees.rounds)
-    return replace(train(everyone, config, None, learners.seed, learners.threads), curve=trees.curve)
+def _trained_again(chosen: FeatureRanker, folds: Sequence[Examples], learners: Learners, told: Told) -> FeatureRanker:
+    """The same kind, trained as long on other rows."""
+    if isinstance(chosen, BlendedRanker):
+        parts = {kind: _trained_again(part, folds, learners, told) for kind, part in chosen.parts.items()}
+        return BlendedRanker(parts, chosen.spreads)  # of rows that the parts had not learned from
+    if isinstance(chosen, Ranker):
+        config = replace(learners.trees, rounds=chosen.rounds)
+        return replace(train(folds, config, None, learners.seed, learners.threads), curve=chosen.curve)
+    from shopgraph.ranking import neural
+
+    network = neural.train(
+        folds, learners.network, None, learners.seed, learners.device, told, stop_after=chosen.epochs
+    )
+    return replace(network, curve=chosen.curve)
 
 
 def _compared(found: Mapping[str, Figures], serves: str, seed: int) -> dict[str, Any]:

@@ -31,12 +31,15 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     told: Told = lambda message: None,
+    *,
+    stop_after: Sequence[int] = (),
 ) -> NetworkRanker:
     """Train networks on the rows of all folds; each user of each fold is a list.
 
     Args:
         judged: rows of users who are not learned from and their setting, which choose the epoch and nothing else.
         told: what is done, after each epoch.
+        stop_after: epochs of each network that an earlier training found best, where nobody judges this one.
 
     Raises:
         InputError: there is no fold, a fold holds no purchase among its rows, or folds differ in their features.
@@ -52,9 +55,10 @@ def train(
         def of_epoch(message: str, number: int = number) -> None:
             told(f"network {number + 1} of {config.networks}, {message}")
 
-        network, curve = _trained(rows, config, judged, seed + number, of_epoch)
+        last = stop_after[number] if stop_after else config.epochs
+        network, curve = _trained(rows, config, judged, seed + number, last, of_epoch)
         networks.append(network)
-        epochs.append(int(np.argmax(curve)) + 1 if curve else config.epochs)
+        epochs.append(int(np.argmax(curve)) + 1 if curve else last)
         curves.append(tuple(curve))
     mean = MeanScore(networks).eval().cpu()
     names, groups = folds[0].features.names, folds[0].features.groups
@@ -161,7 +165,7 @@ class _Rows:
 
 
 def _trained(
-    rows: _Rows, config: NeuralConfig, judged: tuple[Examples, Setting] | None, seed: int, told: Told
+    rows: _Rows, config: NeuralConfig, judged: tuple[Examples, Setting] | None, seed: int, last: int, told: Told
 ) -> tuple[DeepCrossNetwork, list[float]]:
     """The network of the best epoch, and the figure of every epoch; of the last one where nobody judges."""
     random = np.random.default_rng(seed)
@@ -174,7 +178,7 @@ def _trained(
         updater = Updater(network, _optimiser(config), steps)
         curve: list[float] = []
         best: dict[str, torch.Tensor] = {}
-        for epoch in range(config.epochs):
+        for epoch in range(last):
             loss = _epoch(network, updater, rows, config, random)
             if judged is None:
                 told(f"epoch {epoch + 1}: loss {loss:.4f}")

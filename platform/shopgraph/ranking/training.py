@@ -75,8 +75,11 @@ class RankerConfig:
     trees: TreesConfig = field(default_factory=TreesConfig)
     network: NeuralConfig = field(default_factory=NeuralConfig)
     cold: ColdConfig = field(default_factory=ColdConfig)
+    judges: int = 2_000
+    """Users of the last fold, at most, who choose how many trees, the epochs and the kind by weeks that nobody learned
+    from. What serves then learns from that fold too."""
     judging_share: float = 0.2
-    """Of the last fold's users: they choose how many trees, the epochs and the kind; trees learn from them last."""
+    """Of the users of the only fold there is: they choose, and the others are learned from first."""
 
 
 @dataclass(frozen=True)
@@ -117,20 +120,27 @@ def train_ranker(
     folds = _with_past(make_folds(to_ms(snapshot.before), config.folds), shop.lines.purchases)
     total = len(folds) + len(SETTINGS) + 1
     learned: dict[str, list[Examples]] = {name: [] for name in SETTINGS}
+    later: dict[str, Examples] = {}
     judged: dict[str, tuple[Examples, Setting]] = {}
     for number, fold in enumerate(folds):
         progress("ranker", number, total, f"fold {number + 1} of {len(folds)}")
         settings = fold.settings(shop.lines.purchases)
         if number < len(folds) - config.cold.folds:
             del settings[COLD]
-        judges = _judging(settings, config.judging_share, seed) if number == len(folds) - 1 else {}
+        judges = _judging(settings, learned, config, seed) if number == len(folds) - 1 else {}
         for name, candidates in shop.candidates(settings, fit(fold.moment_ms)).items():
             setting = settings[name]
             judging = judges.get(name, np.empty(0, np.int64))
             rest, apart = _parted(candidates, judging)
-            learned[name].append(shop.described(rest, setting, fold.moment_ms, config.sample, seed + number))
-            if len(judging):
-                judged[name] = shop.described(apart, setting, fold.moment_ms), _of_users(setting, judging)
+            examples = shop.described(rest, setting, fold.moment_ms, config.sample, seed + number)
+            if not len(judging):
+                learned[name].append(examples)
+                continue
+            judged[name] = shop.described(apart, setting, fold.moment_ms), _of_users(setting, judging)
+            if learned[name]:
+                later[name] = examples
+            else:
+                learned[name].append(examples)
     rankers, metrics = {}, dict[str, Any]()
     for number, name in enumerate(SETTINGS, start=len(folds)):
         progress("ranker", number, total, name)
@@ -140,7 +150,7 @@ def train_ranker(
         def told(message: str, number: int = number, name: str = name) -> None:
             progress("ranker", number, total, f"{name}: {message}")
 
-        chosen = choose_ranker(learned[name], judged[name], learners[name], told)
+        chosen = choose_ranker(learned[name], judged[name], learners[name], told, later.get(name))
         rankers[name] = chosen.ranker
         metrics |= {f"{name}.{metric}": value for metric, value in chosen.metrics.items()}
     progress("ranker", total - 1, total, "lists")
@@ -209,18 +219,20 @@ def _with_past(folds: Sequence[Fold], purchases: Purchases) -> list[Fold]:
     return kept or [folds[-1]]
 
 
-def _judging(settings: Mapping[str, Setting], share: float, seed: int) -> dict[str, np.ndarray]:
-    """By setting (users,), ascending: a share of all who are judged; the same users wherever known products count.
+def _judging(
+    settings: Mapping[str, Setting], learned: Mapping[str, Sequence[Examples]], config: RankerConfig, seed: int
+) -> dict[str, np.ndarray]:
+    """By setting (users,), ascending: who of the last fold judges; the same users wherever known products count.
 
     Who buys what is new to the shop may have bought nothing known, so those judges are drawn among themselves.
     """
     warm = np.unique(np.concatenate([setting.users for name, setting in settings.items() if name != COLD]))
-    drawn = _drawn(warm, share, seed)
-    return {name: _drawn(setting.users, share, seed) if name == COLD else drawn for name, setting in settings.items()}
-
-
-def _drawn(users: np.ndarray, share: float, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(seed).permutation(users)[: max(1, round(share * len(users)))])
+    found = {}
+    for name, setting in settings.items():
+        users = setting.users if name == COLD else warm
+        count = config.judges if learned[name] else round(config.judging_share * len(users))
+        found[name] = np.sort(np.random.default_rng(seed).permutation(users)[: max(1, count)])
+    return found
 
 
 def _enough(learned: Sequence[Examples], judged: tuple[Examples, Setting] | None) -> bool:

@@ -60,7 +60,7 @@ def test_a_kind_that_is_turned_off_is_not_trained(alike) -> None:
             Learners(kinds, TREES, NETWORK)
 
 
-def test_trees_that_serve_learned_from_the_judges_too_but_are_not_judged_by_them(alike) -> None:
+def test_what_serves_learned_from_the_judging_rows_too_but_is_not_judged_by_them(alike) -> None:
     few, (judges, setting), (others, asked) = alike(12, 1)[0], alike(150, 2), alike(60, 4)
     learners = Learners(("lambdamart",), TREES, NETWORK, sample=SampleConfig(negatives=3))
     chosen = choose_ranker([few], (judges, setting), learners)
@@ -72,9 +72,25 @@ def test_trees_that_serve_learned_from_the_judges_too_but_are_not_judged_by_them
     before, after = (figures(ranker.rank(others), asked).ndcg.mean() for ranker in (of_few, chosen.ranker))
     assert after > before + 0.05
 
+    whole = choose_ranker([few], (judges, setting), learners, later=alike(150, 5)[0]).ranker
+    assert whole.rounds == of_few.rounds
+    assert figures(whole.rank(others), asked).ndcg.mean() >= after
+    assert not np.array_equal(whole.scores(others.features), chosen.ranker.scores(others.features))
+
     unsold = replace(judges, labels=np.zeros(len(judges), bool))
     alone = choose_ranker([few], (unsold, setting), learners)
     assert np.array_equal(alone.ranker.scores(others.features), of_few.scores(others.features))
+
+
+def test_networks_are_trained_again_for_as_long_as_was_best(alike) -> None:
+    few, judged, told = alike(12, 1)[0], alike(150, 2), list[str]()
+    learners = Learners(("neural",), TREES, replace(NETWORK, networks=2, epochs=6), seed=3)
+    chosen = choose_ranker([few], judged, learners, told.append)
+    epochs = chosen.metrics["epochs"]
+    assert chosen.ranker.epochs == tuple(epochs)
+    assert len(chosen.ranker.curve) >= epochs[0]
+    again = told[told.index("neural, from all weeks and users") + 1 :]
+    assert [sum(said.startswith(f"network {number}") for said in again) for number in (1, 2)] == epochs
 
 
 def test_both_are_the_mean_of_scores_in_units_of_their_spread(alike, tmp_path: Path) -> None:
@@ -89,7 +105,7 @@ def test_both_are_the_mean_of_scores_in_units_of_their_spread(alike, tmp_path: P
         scores = part.scores(features)
         centred = scores.reshape(60, 8) - scores.reshape(60, 8).mean(axis=1, keepdims=True)
         sides.append(scores / centred.std())
-    assert np.allclose(ranker.scores(features), np.mean(sides, axis=0))
+    assert np.allclose(BlendedRanker.of(ranker.parts, judged[0]).scores(features), np.mean(sides, axis=0))
     shares = ranker.contributions(features)
     assert np.allclose(shares.sum(axis=1), ranker.scores(features), atol=1e-4)
     ranker.save(tmp_path)

@@ -10,9 +10,11 @@ import pytest
 
 from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.errors import InputError
+from shopgraph.evaluation import Setting
 from shopgraph.ranking import choosing
 from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.choosing import KINDS
+from shopgraph.ranking.examples import Examples
 from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig
 from shopgraph.ranking.neural_config import NeuralConfig
@@ -102,21 +104,58 @@ def test_every_setting_s_card_compares_the_kinds(trained) -> None:
             assert metrics[f"{setting}.{serves}_over_{kind}.low"] <= metrics[f"{setting}.{serves}_over_{kind}.high"]
 
 
-def test_figures_are_of_users_it_has_not_learned_from(shop, fit_sources, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, set[int]] = {"learned": set(), "judged": set()}
+def watched(shop, fit_sources, monkeypatch: pytest.MonkeyPatch, config: RankerConfig):
+    """What trees were grown from and judged by, growth by growth, and the metrics."""
+    grown: list[tuple[list[Examples], tuple[Examples, Setting] | None]] = []
 
-    def watched(folds, config, judged, seed, threads):
-        seen["learned"] |= set(folds[-1].candidates.users.tolist())
-        seen["judged"] |= set(judged[0].candidates.users.tolist()) | set(judged[1].users.tolist())
-        assert set(judged[0].candidates.judged.tolist()) == set(judged[1].users.tolist())
-        return real(folds, config, judged, seed, threads)
+    def watching(folds, trees, judged, seed, threads):
+        grown.append((list(folds), judged))
+        return real(folds, trees, judged, seed, threads)
 
     real = choosing.train
-    monkeypatch.setattr(choosing, "train", watched)
+    monkeypatch.setattr(choosing, "train", watching)
     few = replace(TREES, rounds=5)
-    quick = replace(CONFIG, trees=TreesConfig(few, few), kinds=("lambdamart",))
+    quick = replace(config, trees=TreesConfig(few, few), kinds=("lambdamart",))
     found = train_ranker(shop.snapshot, lambda moment: fit_sources(shop.lines.purchases, moment), quick)
-    assert seen["judged"]
-    assert not seen["judged"] & seen["learned"]
-    assert found.metrics["novel.users"] < 80 * 0.3
-    assert 0 < found.metrics["all.ndcg@20"] <= 1
+    return grown, found.metrics
+
+
+def users_of(parts: list[Examples]) -> set[int]:
+    return {user for part in parts for user in part.candidates.users.tolist()}
+
+
+def test_figures_are_of_weeks_that_nobody_learned_from(shop, fit_sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    grown, metrics = watched(shop, fit_sources, monkeypatch, CONFIG)
+    last = make_folds(shop.end_ms, CONFIG.folds)[-1].settings(shop.lines.purchases)
+    for setting, (first, again) in zip(("all", "novel"), (grown[:2], grown[2:]), strict=True):
+        (folds, (rows, judging)), (more, nobody) = first, again
+        assert len(folds) == 3
+        assert nobody is None
+        assert np.array_equal(judging.users, last[setting].users)
+        assert metrics[f"{setting}.users"] == len(judging.users)
+        assert more[:3] == folds
+        assert [part.labels.sum() for part in more[3:]] == [rows.labels.sum()]
+
+
+def test_users_of_the_last_weeks_beyond_the_judges_are_learned_from_in_the_end(
+    shop, fit_sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown, metrics = watched(shop, fit_sources, monkeypatch, replace(CONFIG, judges=8))
+    (_, (rows, judging)), (more, _) = grown[:2]
+    assert metrics["all.users"] == len(judging.users) <= 8
+    rest, judges = more[3:]
+    assert users_of([judges]) == users_of([rows])
+    assert users_of([rest])
+    assert not users_of([rest]) & users_of([judges])
+
+
+def test_a_fifth_of_the_users_judge_where_there_is_one_fold(shop, fit_sources, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = replace(CONFIG, folds=FoldConfig((1,), label_weeks=1))
+    grown, metrics = watched(shop, fit_sources, monkeypatch, one)
+    (folds, (rows, judging)), (more, _) = grown[2:]
+    assert set(rows.candidates.judged.tolist()) == set(judging.users.tolist())
+    assert users_of([rows])
+    assert not users_of([rows]) & users_of(folds)
+    assert users_of(more) == users_of([rows]) | users_of(folds)
+    assert metrics["novel.users"] < 80 * 0.3
+    assert 0 < metrics["all.ndcg@20"] <= 1
