@@ -28,4 +28,6 @@ def keys(context: typer.Context) -> None:
 def _become(command: str, arguments: list[str]) -> None:
     """Replace this process, so that signals and the exit status are the server's own."""
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "shopgraph_web", command, *arguments])  # noqa: S606
+    # glibc gives every thread an arena of its own, and none gives back what another could use
+    environment = {"MALLOC_ARENA_MAX": "1", **os.environ}
+    os.execve(sys.executable, [sys.executable, "-m", "shopgraph_web", command, *arguments], environment)  # noqa: S606

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from shopgraph.errors import ConfigurationError
 from shopgraph.evaluation import DEPTH, Figures, Setting, figures, paired_bootstrap
 from shopgraph.ranking.blend import BlendedRanker
 from shopgraph.ranking.examples import Examples, SampleConfig
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
+from shopgraph.ranking.network import NetworkRanker
 from shopgraph.ranking.neural_config import NeuralConfig
 from shopgraph.ranking.ranker import FeatureRanker, ranked
 
@@ -116,10 +117,9 @@ def _trained_again(chosen: FeatureRanker, folds: Sequence[Examples], learners: L
         return replace(train(folds, config, None, learners.seed, learners.threads), curve=chosen.curve)
     from shopgraph.ranking import neural
 
-    network = neural.train(
-        folds, learners.network, None, learners.seed, learners.device, told, stop_after=chosen.epochs
-    )
-    return replace(network, curve=chosen.curve)
+    before = cast(NetworkRanker, chosen)
+    network = neural.train(folds, learners.network, None, learners.seed, learners.device, told, stop_after=before.epochs)
+    return replace(network, curve=before.curve)
 
 
 def _compared(found: Mapping[str, Figures], serves: str, seed: int) -> dict[str, Any]:

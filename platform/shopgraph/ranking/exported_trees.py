@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ class ExportedTrees:
     folder: Path
     names: tuple[str, ...]
     groups: tuple[str, ...]
-    sets: tuple[bytes, ...] = field(repr=False)
+    sets: int
 
     def scores(self, features: Features) -> np.ndarray:
         """(rows,) float64: comparable within a user only.
@@ -77,9 +77,8 @@ class ExportedTrees:
         """Raises InputError where the folder holds no whole ranker."""
         try:
             card = json.loads((folder / CARD).read_text())
-            sets = tuple((folder / exported_name(place)).read_bytes() for place in range(card["sets"]))
             features = card["features"]
-            found = cls(folder, tuple(features), tuple(features.values()), sets)
+            found = cls(folder, tuple(features), tuple(features.values()), card["sets"])
             found._sessions  # noqa: B018  damage is told now, not to who asks first
         except Exception as error:  # onnxruntime raises bare ones of its own
             raise InputError(f"{folder} holds no ranker that can be read ({error}): train it again") from None
@@ -92,4 +91,5 @@ class ExportedTrees:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # many users ask at once
         options.log_severity_level = 3
-        return [onnxruntime.InferenceSession(each, options, providers=["CPUExecutionProvider"]) for each in self.sets]
+        files = [str(self.folder / exported_name(place)) for place in range(self.sets)]
+        return [onnxruntime.InferenceSession(each, options, providers=["CPUExecutionProvider"]) for each in files]
