@@ -117,9 +117,9 @@ def _trained_again(chosen: FeatureRanker, folds: Sequence[Examples], learners: L
         return replace(train(folds, config, None, learners.seed, learners.threads), curve=chosen.curve)
     from shopgraph.ranking import neural
 
-    before = cast(NetworkRanker, chosen)
-    network = neural.train(folds, learners.network, None, learners.seed, learners.device, told, stop_after=before.epochs)
-    return replace(network, curve=before.curve)
+    found = cast(NetworkRanker, chosen)
+    network = neural.train(folds, learners.network, None, learners.seed, learners.device, told, stop_after=found.epochs)
+    return replace(network, curve=found.curve)
 
 
 def _compared(found: Mapping[str, Figures], serves: str, seed: int) -> dict[str, Any]:
