@@ -84,7 +84,7 @@ class RankerConfig:
 
 @dataclass(frozen=True)
 class TrainedRanker:
-    """What serves, and how well it did on users it had not learned from.
+    """What serves, and how well it did before it had learned from those who judge.
 
     A shop in whose folds nobody bought what nobody had bought before gets no ranker of such products.
     """
