@@ -2,7 +2,7 @@
 // mode: read
 // params: user, as_of, limit, without, half_life_weeks
 // returns: items, scores, via
-// The products most bought of late in the ten categories that the user buys most; `via` is the category.
+// The products most bought of late in the fifteen categories that the user buys most; `via` is the category.
 CYPHER 25
 MATCH (u:User {id: $user})-[b:PURCHASED]->(p:Product)
 WHERE b.at < $as_of

@@ -1,30 +1,31 @@
 // name: serving_state
 // mode: read
 // params: user, session, scenario, as_of, meaning, kind, limit, without, categories, min_price, max_price
-// returns: as_of, release, slots, versions, known_until, known, active, interest, hidden, has_variants, own, wrong, rules, experiments, length, items
+// returns: as_of, release, slots, versions, known_until, known, active, interest, seen, hidden, has_variants, own, wrong, rules, experiments, length, items
 // What a recommendation stands on: the moment before which events count, the release with its slots and versions by
 // family, the newest event that derived values and vectors carry, whether the user is known and has done anything before
-// then, the products that the user or the session shows interest in, strongest first, those that either has hidden, what
+// then, the twenty products that the user or the session shows most interest in, strongest first, all that either shows
+// interest in, those that either has hidden, what
 // the user bought, line by line (amounts are NaN where none is stated), whether any product says what it is a variant of,
 // the relations that were judged wrong reasons, the rules in force and the experiment that runs at a place. Moments are seconds since 1970 UTC and nanoseconds.
 // `as_of` is null where the moment is just after the newest event of any source. `meaning` says, by relation type, what
 // an event weighs and for how many seconds it steers.
-// Where the serving release has a list of a `kind` that was ranked ahead for the user, who has done nothing since, the
-// answer stands on that: of the user nothing is told but the first `limit` products of the list, of those that may be shown
+// Where the serving release has a list of a `kind` that was ranked ahead for the user within two days, who has done nothing
+// since, the answer stands on that: of the user nothing is told but the first `limit` products of the list, of those that may be shown
 // now and pass, each with its line's parts, the names of what its reason goes through and whether that path is there now.
 // `length` is null where there is no such list.
 CYPHER 25
 OPTIONAL MATCH (r:Release {active: true})
 OPTIONAL MATCH (asking:User {id: $user})
-WITH r, asking, split(asking[$kind + '_' + r.ranked_slot], '\n') AS lines
-WITH r, asking,
-     CASE WHEN lines[0] = r.ranked_run + '\u001F' + toString(
+WITH r, asking, split(asking[$kind + '_' + r.ranked_slot], '\n') AS lines,
+     coalesce($as_of, COLLECT { MATCH (source:Source) WHERE source.newest_event_at IS NOT NULL
+                                RETURN source.newest_event_at + duration({milliseconds: 1}) AS at
+                                ORDER BY at DESC LIMIT 1 }[0], datetime()) AS now
+WITH r, asking, now,
+     CASE WHEN r.ranked_as_of > now - duration({days: 2}) AND lines[0] = r.ranked_run + '\u001F' + toString(
             COUNT { (asking)-[:PURCHASED|VIEWED|RATED|PUT_IN_BASKET|TOOK_FROM_BASKET|HID|UNHID]->() }) THEN lines END AS lines
 WITH r, lines, asking IS NOT NULL AS known, CASE WHEN lines IS NULL THEN asking END AS u,
-     CASE WHEN lines IS NOT NULL THEN r.ranked_as_of
-          ELSE coalesce($as_of, COLLECT { MATCH (source:Source) WHERE source.newest_event_at IS NOT NULL
-                                          RETURN source.newest_event_at + duration({milliseconds: 1}) AS at
-                                          ORDER BY at DESC LIMIT 1 }[0], datetime()) END AS as_of
+     CASE WHEN lines IS NOT NULL THEN r.ranked_as_of ELSE now END AS as_of
 OPTIONAL MATCH (s:Session {id: $session})
 CALL (lines) {
   UNWIND range(1, coalesce(size(lines), 0) - 1) AS place
@@ -54,16 +55,17 @@ CALL (u, s, as_of) {
   WITH p, max(at) AS last, sum(weight * left) AS strength
   WHERE strength > 0
   ORDER BY strength DESC, last DESC, p.id
-  LIMIT 20
-  RETURN collect(p.id) AS interest
+  WITH collect(p.id) AS seen
+  RETURN seen[..20] AS interest, seen
 }
 CALL (u, s, as_of) {
   UNWIND [u, s] AS who
   MATCH (who)-[h:HID]->(p:Product)
   WHERE h.at < as_of
-  WITH who, p, max(h.at) AS hid
-  WHERE NOT EXISTS { (who)-[back:UNHID]->(p) WHERE back.at >= hid AND back.at < as_of }
-  RETURN collect(DISTINCT p.id) AS hidden
+  WITH p, max(h.at) AS hid
+  WHERE NOT EXISTS { (u)-[back:UNHID]->(p) WHERE back.at >= hid AND back.at < as_of }
+    AND NOT EXISTS { (s)-[back:UNHID]->(p) WHERE back.at >= hid AND back.at < as_of }
+  RETURN collect(p.id) AS hidden
 }
 CALL (u, as_of) {
   MATCH (u)-[b:PURCHASED]->(p:Product)
@@ -84,7 +86,7 @@ RETURN [as_of.epochSeconds, as_of.nanosecond] AS as_of, r.id AS release,
                  RETURN [at.epochSeconds, at.nanosecond] ORDER BY at DESC LIMIT 1 }[0] AS known_until,
        known,
        EXISTS { (u)-[b:PURCHASED|VIEWED]->(:Product) WHERE b.at < as_of } AS active,
-       interest, hidden, EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants, own,
+       interest, seen, hidden, EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants, own,
        COLLECT { MATCH (d:Doubt {verdict: 'wrong'}) RETURN d.id } AS wrong,
        COLLECT { MATCH (rule:Rule)
                  WHERE rule.ended_at IS NULL AND rule.starts <= datetime() AND (rule.ends IS NULL OR rule.ends > datetime())

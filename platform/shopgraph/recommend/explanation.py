@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shopgraph.recommend.evidence import BOUGHT_WITH, Facts, Path
+from shopgraph.recommend.filters import ARRIVALS, WITHIN
 from shopgraph.recommend.fusion import Fused
+from shopgraph.recommend.rules import PIN
 
 RELATION_ORDER = (BOUGHT_WITH, "WRITTEN_BY", "IN_CATEGORY", "MADE_BY", "HAS_ATTRIBUTE")
 SHARED_LABEL = {"WRITTEN_BY": "Author", "IN_CATEGORY": "Category", "MADE_BY": "Brand", "HAS_ATTRIBUTE": "Attribute"}
@@ -34,6 +36,12 @@ FOUND_BY = {
     "text_search": "What it says, and where it is in the graph, is near to what you typed",
 }
 """In words, why a source answers a query with a product."""
+ALONE = {
+    ARRIVALS: "New here, in a category that sells well",
+    WITHIN: "Within what you asked for",
+    PIN: "Chosen by the shop",
+}
+"""In words, why a source that knows nothing of the user offers what nobody bought lately and no path leads to."""
 POPULAR_SOURCES = frozenset({"popular_lately", "popular_in_segment"})
 
 
@@ -70,7 +78,7 @@ def explain(user_id: str, item: Fused, facts: Facts, features: Mapping[str, floa
         return Reason(popular, [])
     chosen = chosen_path(item, facts, features)
     if chosen is None:
-        return Reason(popular, [])
+        return Reason(popular if facts.popularity else ALONE.get(item.sources[0], popular), [])
     return Reason(_words(chosen), _path(user, chosen, target))
 
 

@@ -108,10 +108,10 @@ class Governance:
         found = self.graph.wide("variants", items=[*(item.id for item in pool), *asked_about, *pins])
         return dict(zip(found["items"], found["groups"], strict=True))
 
-    def unlike(self, pool: list[Fused], n: int, diversity: float, standing: Standing) -> list[Fused]:
-        """The first `n`, or `n` that are unlike each other; see `diversified`."""
+    def _unlike(self, pool: list[Fused], n: int, diversity: float, standing: Standing) -> list[Fused]:
+        """The pool, or `n` of it that are unlike each other; see `diversified`."""
         if not diversity:
-            return pool[:n]
+            return pool
         found = self.graph.wide("product_vectors", release=standing.release, items=[item.id for item in pool])
         return diversified(pool, dict(zip(found["ids"], found["vectors"], strict=True)), n, diversity)
 
@@ -128,13 +128,13 @@ class Governance:
     ) -> Chosen:
         """What is shown of what each way of a place offers.
 
-        Two lists are merged before rules: what a rule says of a list, such as a cap, holds for what is shown.
+        Rules come last: what one says of a list, such as a cap or a pin's place, holds for what is shown.
         """
-        unlike = [max(diversity, way.diversity) for way in place.ways]
-        if place.interleaves:
-            sides = zip(pools, unlike, strict=True)
-            pools = [self.unlike(pool, page.pool_of(standing.has_variants), apart, standing) for pool, apart in sides]
-            unlike = [0.0]
-        merged, teams = place.merged(pools)
+        most = page.pool_of(standing.has_variants)
+        sides = [
+            self._unlike(pool, most, max(diversity, way.diversity), standing)
+            for pool, way in zip(pools, place.ways, strict=True)
+        ]
+        merged, teams = place.merged(sides)
         pool, note = self.ruled(merged, standing, barred, filters, asked_about)
-        return Chosen(place, self.unlike(pool, page.wanted, unlike[0], standing), note, teams)
+        return Chosen(place, pool[: page.wanted], note, teams)

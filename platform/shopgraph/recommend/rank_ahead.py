@@ -90,7 +90,8 @@ class _Lister:
         self.run = run
 
     def of_users(self, ids: Sequence[str], asked: ThreadPoolExecutor) -> list[dict[str, Any]]:
-        found = self._graph.wide("ranked_events", users=list(ids))  # before they are ranked for: none may go unseen
+        # what happens from that moment on is not counted, so that whoever does something meanwhile is answered live
+        found = self._graph.wide("ranked_events", users=list(ids), as_of=self._as_of)
         events: Mapping[str, int] = dict(zip(found["ids"], found["counts"], strict=True))
 
         def listed(user: str) -> dict[str, Any]:

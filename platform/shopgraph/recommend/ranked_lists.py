@@ -72,11 +72,14 @@ class RankedLists:
         standing = standing_of(found)
         return standing if found["length"] is None else None, _listed(found, standing, filters, page, user_id=user_id)
 
-    def like_product(self, product_id: str, scenario: str, filters: Filters, page: Page) -> Listed | None:
-        """None where the serving release has no list of the product."""
+    def like_product(
+        self, product_id: str, scenario: str, filters: Filters, page: Page, user_id: str = "", session_id: str = ""
+    ) -> Listed | None:
+        """None where the serving release has no list of the product; nothing in it that who sees it has hidden."""
 
         def first(count: int) -> Record:
-            asked = {"product": product_id, "scenario": scenario, **_asked(filters, count)}
+            seen_by = {"user": user_id, "session": session_id, "scenario": scenario}
+            asked = {"product": product_id, **seen_by, **_asked(filters, count)}
             return self._graph.wide("ranked_like_product", **asked)
 
         if filters.unbought_before is not None:
@@ -100,8 +103,11 @@ def _enough(first: Callable[[int], Record], page: Page) -> Record:
 def _listed(
     found: Record, standing: Standing, filters: Filters, page: Page, *, via: str | None = None, user_id: str = ""
 ) -> Listed | None:
-    if found["length"] is None or (found["rules"] and page.pool_of(found["has_variants"]) > MOST_ITEMS):
+    if found["length"] is None:
         return None
+    short = filters.narrow and len(found["items"]) < page.pool_of(found["has_variants"])
+    if found["rules"] and (short or page.pool_of(found["has_variants"]) > MOST_ITEMS):
+        return None  # live, rules choose among more
     denied = bought_wrongly(standing.wrong, user_id)
     rows = [_row(row, via, standing.wrong, denied) for row in found["items"]]
     pool, facts = [item for item, _ in rows], {item.id: fact for item, fact in rows}
@@ -118,7 +124,8 @@ def _standing(found: Record) -> Standing:
         known=True,
         active=True,
         interest=[],
-        hidden=[],
+        seen=[],
+        hidden=found["hidden"],
         has_variants=found["has_variants"],
         own=OwnLines(),
         wrong=frozenset(found["wrong"]),

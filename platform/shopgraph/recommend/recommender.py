@@ -101,6 +101,7 @@ class Recommender:
         """
         page = Page(n, offset)
         usual = self.places.as_usual(scenario, "novel" if exclude_owned else "repeat", "session")
+        usual = usual and (n == USUAL or not self._retrieval.explores(exclude_owned))
         at, standing = as_of or self._clock.moment, None
         if as_of is None and usual and not (session or session_id or diversity or in_full or new_only):
             standing, listed = self._lists.of_user(user_id, exclude_owned, at, scenario, filters, page)
@@ -113,7 +114,7 @@ class Recommender:
         left_out = [*standing.without(exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
         context = self._retrieval.context(standing, page.depth(filters.narrow or standing.has_variants), **asked)
-        barred = {*left_out, *session}
+        barred = {*left_out, *session, *standing.seen}
         enough = self._governance.enough(place, page, standing, session, filters, diversity)
         chosen, note = Chosen(place), ""
         for step, setting in standing.steps(exclude_owned, bool(session), new_only):
@@ -137,16 +138,17 @@ class Recommender:
             return []
         left_out, session = standing.without(exclude_owned), standing.interest
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned}
-        context = self._retrieval.context(standing, USUAL, **asked)
+        context = self._retrieval.context(standing, Page(USUAL).depth(standing.has_variants), **asked)
         way = self.places.usual
         blend = way.blend("novel" if exclude_owned else "repeat", in_session=bool(session))
         fused = self._retrieval.ranked("personal", way, blend, context, standing, ANYTHING)
-        return self._retrieval.best(fused, USUAL, {*left_out, *session}, context, standing)[:MOST_ITEMS]
+        return self._retrieval.best(fused, USUAL, {*left_out, *session, *standing.seen}, context, standing)[:MOST_ITEMS]
 
     def ahead_like(self, product_id: str, standing: Standing) -> list[Fused]:
         """What `similar` chooses from, before rules."""
         question = _like_product(product_id)
-        fused = self._about(question, USUAL, self.places.usual, standing, ANYTHING)
+        depth = Page(USUAL).depth(standing.has_variants)
+        fused = self._about(question, depth, self.places.usual, standing, ANYTHING)
         return rerank(fused, MOST_ITEMS, question.without)
 
     def similar(
@@ -158,23 +160,23 @@ class Recommender:
         offset: int = 0,
         filters: Filters = ANYTHING,
         who: str = "",
+        session_id: str = "",
     ) -> Recommendations:
         """The `n` products most like one product, by baskets and by both embeddings.
 
         Args:
             offset, filters, scenario: see `recommend`; nothing fills up what is filtered out.
-            who: pseudonym of the user or visit that sees it, for experiments.
+            who, session_id: pseudonyms of who sees it, user or visit: for experiments, and for what they have hidden.
 
         Raises:
             InputError: `n` or `offset` out of range; `UnknownProductsError` where the product is not in the graph.
         """
         page = Page(n, offset)
         if self.places.as_usual(scenario, "similar"):
-            listed = self._lists.like_product(product_id, scenario, filters, page)
-            answer = self._from_list(listed, page, "similar", scenario, filters, who)
-            if answer is not None:
+            listed = self._lists.like_product(product_id, scenario, filters, page, who, session_id or who)
+            if answer := self._from_list(listed, page, "similar", scenario, filters, who):
                 return answer
-        standing = read_standing(self._graph, self._clock.moment, scenario=scenario)
+        standing = self._seen_by(who, session_id, scenario)
         answer = self._about_products(_like_product(product_id), page, scenario, who, standing, filters)
         if not answer.items:
             Liking([product_id]).require_known(self._graph)
@@ -189,6 +191,7 @@ class Recommender:
         offset: int = 0,
         filters: Filters = ANYTHING,
         who: str = "",
+        session_id: str = "",
     ) -> Recommendations:
         """The `n` products most like some and least like others, by baskets and by both embeddings.
 
@@ -196,7 +199,7 @@ class Recommender:
         "Relevance feedback in information retrieval", 1971).
 
         Args:
-            offset, filters, scenario, who: see `similar`.
+            offset, filters, scenario, who, session_id: see `similar`.
 
         Raises:
             InputError: `n` or `offset` out of range; `UnknownProductsError` where a product is not in the graph.
@@ -205,7 +208,7 @@ class Recommender:
         liking.require_known(self._graph)
         subject = {"like": list(liking.like), "unlike": list(liking.unlike)}
         question = Question("like", "like", subject, liking.products)
-        standing = read_standing(self._graph, self._clock.moment, scenario=scenario)
+        standing = self._seen_by(who, session_id, scenario)
         return self._about_products(question, page, scenario, who, standing, filters)
 
     def search(
@@ -217,17 +220,18 @@ class Recommender:
         offset: int = 0,
         filters: Filters = ANYTHING,
         who: str = "",
+        session_id: str = "",
     ) -> Recommendations:
         """The `n` products that best answer a query, by their words and by the text embedding.
 
         Args:
-            offset, filters, scenario, who: see `similar`.
+            offset, filters, scenario, who, session_id: see `similar`.
 
         Raises:
             InputError: `n` or `offset` out of range, or the serving version's query encoder is damaged.
         """
         page = Page(n, offset)
-        standing = read_standing(self._graph, self._clock.moment, scenario=scenario)
+        standing = self._seen_by(who, session_id, scenario)
         vector = self._vectors(standing.versions.get("text"), query)
         step, silent = ("words", [BY_VECTOR]) if vector is None else ("search", [])
         question = Question(step, "search", {"query": any_word(query), "vector": vector}, silent=silent)
@@ -274,10 +278,14 @@ class Recommender:
         """The newest event that derived values and the vectors of the serving release carry."""
         return read_standing(self._graph, self._clock.moment).newest
 
+    def _seen_by(self, who: str, session_id: str, scenario: str) -> Standing:
+        return read_standing(self._graph, self._clock.moment, who, session_id or who, scenario)
+
     def _about_products(
         self, question: Question, page: Page, scenario: str, who: str, standing: Standing, filters: Filters
     ) -> Recommendations:
         """What answers a question about products, whoever asks."""
+        filters = replace(filters, exclude=[*filters.exclude, *standing.hidden])
         without = [*question.without, *filters.exclude]
         place = self.places.at(scenario, standing.experiment, who, standing.as_of)
         depth = page.depth(filters.narrow or standing.has_variants)
@@ -307,7 +315,8 @@ class Recommender:
         if listed is None or (who and listed.standing.experiment is not None):
             return None
         like = [item.via for item in listed.pool[:1] if item.via is not None]
-        pool, note = self._governance.ruled(listed.pool, listed.standing, filters.exclude, filters, like)
+        barred = [*filters.exclude, *listed.standing.hidden]
+        pool, note = self._governance.ruled(listed.pool, listed.standing, barred, filters, like)
         kept = pool[: page.wanted]
         if not kept or (len(kept) < page.wanted and not listed.ended):
             return None

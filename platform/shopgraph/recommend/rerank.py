@@ -60,8 +60,9 @@ def diversified(
 ) -> list[Fused]:
     """`n` products by maximal marginal relevance, taken one after the other.
 
-    Each is the one of greatest (1 - diversity) * relevance - diversity * likeness: relevance is its score over the best
-    one's, likeness the greatest cosine to those taken before. One without a vector is like nothing.
+    Each is the one of greatest (1 - diversity) * relevance - diversity * likeness: relevance is where its score stands
+    between the lowest (0) and the best (1), which holds for scores of any sign, likeness the greatest cosine to those
+    taken before. One without a vector is like nothing.
 
     Args:
         vectors: of unit length, by id.
@@ -73,7 +74,9 @@ def diversified(
         return []
     width = max((len(vector) for vector in vectors.values()), default=0)
     matrix = np.array([vectors.get(item.id, [0.0] * width) for item in fused], np.float32).reshape(len(fused), width)
-    relevance = np.array([item.score for item in fused]) / fused[0].score
+    scores = np.array([item.score for item in fused])
+    spread = np.ptp(scores)
+    relevance = (scores - scores.min()) / spread if spread else np.ones(len(fused))
     likeness, taken = np.zeros(len(fused)), list[int]()
     for _ in range(min(n, len(fused))):
         value = (1 - diversity) * relevance - diversity * likeness

@@ -81,7 +81,7 @@ class Retrieval:
         """
         if self._learned is not None and way.ranker and step == "personal":
             weight = blend.weights.get(IN_SESSION, 0.0)
-            more = weight or (self._config.exploration and context["novel"])
+            more = weight or self.explores(context["novel"])
             found = self._learned.products(standing, context, filters, None if more else enough)
             if found:
                 near = self.sources.candidates(IN_SESSION, context, standing.slots) if weight else []
@@ -92,11 +92,15 @@ class Retrieval:
         self, fused: list[Fused], n: int, barred: Collection[str], context: Mapping[str, Any], standing: Standing
     ) -> list[Fused]:
         """The best that are not barred, enough for rules to choose from; what few are shown has its share of them."""
-        share, pool = self._config.exploration if context["novel"] else 0.0, Page(n).pool_of(standing.has_variants)
-        if not share or self._learned is None:
+        pool = Page(n).pool_of(standing.has_variants)
+        if self._learned is None or not self.explores(context["novel"]):
             return rerank(fused, pool, barred)
         best = rerank(fused, max(pool, EXPLORED_AMONG * n), barred)
-        return self._learned.explored(best, n, share, standing, context)
+        return self._learned.explored(best, n, self._config.exploration, standing, context)
+
+    def explores(self, novel: bool) -> bool:
+        """Whether some of a page's places are for what few are shown."""
+        return novel and self._config.exploration > 0 and self._learned is not None
 
     def details(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
         """What the place of each product rests on."""

@@ -40,6 +40,9 @@ class Standing:
     active: bool
     """Whether the user is known, and has bought or viewed anything."""
     interest: list[str]
+    """The products that the user or the visit shows most interest in, strongest first: they steer."""
+    seen: list[str]
+    """All that either shows interest in: they are not shown again."""
     hidden: list[str]
     has_variants: bool
     """Whether any product says what it is a variant of."""
@@ -134,6 +137,7 @@ def standing_of(found: Record) -> Standing:
         known=found["known"],
         active=found["active"],
         interest=found["interest"],
+        seen=found["seen"],
         hidden=found["hidden"],
         has_variants=found["has_variants"],
         own=OwnLines(**found["own"]),

@@ -59,7 +59,7 @@ def test_settings_that_mean_nothing_are_refused_by_field(fields: dict[str, objec
 
 
 def test_the_next_is_relevant_and_unlike_those_before_it() -> None:
-    """b is nearly a; c, half as relevant, is at a right angle; d has no vector and is like nothing."""
+    """b is nearly a; c is at a right angle; d has no vector and is like nothing. Relevance: 1, .917, .167 and 0."""
     fused = [Fused(name, score, ("x",), None) for name, score in [("a", 4.0), ("b", 3.8), ("c", 2.0), ("d", 1.6)]]
     vectors = {"a": [1.0, 0.0], "b": [0.8, 0.6], "c": [0.0, 1.0]}
 
@@ -67,12 +67,18 @@ def test_the_next_is_relevant_and_unlike_those_before_it() -> None:
         return "".join(item.id for item in diversified(fused, vectors, n, diversity))
 
     assert order(0.0) == "abcd"
-    # after a: b has .7 * .95 - .3 * .8 = .425, c .7 * .5 = .35
+    # after a: b has .7 * .917 - .3 * .8 = .402, c .7 * .167 = .117
     assert order(0.3, 2) == "ab"
-    # after a: b has .5 * .95 - .5 * .8 = .075, c .25, d .2; after c: b .5 * .95 - .5 * .8, d .2
-    assert order(0.5) == "acdb"
+    # after a: b has .5 * .917 - .5 * .8 = .058, c .083, d 0; after c: b .058 still, d 0
+    assert order(0.5) == "acbd"
     assert order(1.0, 2) == "ac"
     assert diversified([], vectors, 3, 0.5) == []
+    assert [item.id for item in diversified(fused, {}, 3, 0.5)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("scores", [[-0.2, -0.5, -1.0], [0.0, -0.5, -1.0], [2.0, 2.0, 2.0]])
+def test_scores_of_any_sign_say_what_is_relevant(scores: list[float]) -> None:
+    fused = [Fused(name, score, ("x",), None) for name, score in zip("abc", scores, strict=True)]
     assert [item.id for item in diversified(fused, {}, 3, 0.5)] == ["a", "b", "c"]
 
 

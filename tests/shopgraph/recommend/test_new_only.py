@@ -148,5 +148,6 @@ def test_they_obey_filters_rules_and_what_may_be_shown(shop: Any, learned: bool)
 def test_a_stranger_gets_what_is_new_where_most_is_sold(shop: Any) -> None:
     answer = recommender(shop).recommend("u_nobody", 20, new_only=True)
     assert answer.step == "arrivals"
+    assert {item.reason.text for item in answer.items} == {"New here, in a category that sells well"}
     assert UNSOLD["soup"] | UNSOLD["toy"] <= set(shown(answer))
     assert not {product for _, product, *_ in purchases()} & set(shown(answer))

@@ -18,6 +18,7 @@ from shopgraph.graph.connection import Graph
 from shopgraph.recommend.answer import Recommendations
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.filters import Filters
+from shopgraph.recommend.liking import Liking
 from shopgraph.recommend.page import Page
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.rank_ahead import forget_lists, rank_ahead
@@ -156,6 +157,71 @@ def test_who_has_done_something_since_is_answered_live(shop: Any) -> None:
     other, mine = (shown(recommends.recommend(user, 6)) for user in ("u_1", "u_me"))
     assert other[-1] == "s:soup0" or other[0] != "s:soup0", "hers is still a list, now turned round"
     assert mine[0] == "s:soup0"
+
+
+def hide(graph: Graph, who: str, product: str, at: datetime, kind: str = "HID") -> None:
+    run(
+        graph,
+        f"MATCH (u:User|Session {{id: $who}}), (p:Product {{id: $product}}) "
+        f"CREATE (u)-[:{kind} {{line_id: $line, at: $at}}]->(p)",
+        who=who, product=product, at=at, line=f"{kind}{who}{product}{at}",
+    )  # fmt: skip
+
+
+def test_what_happens_while_lists_are_made_is_not_missed(shop: Any) -> None:
+    """The lists are of a moment; who did something after it, before they were reached, is answered live."""
+    recommends = recommender(shop.graph)
+    first = shown(recommends.recommend("u_me", 6))[0]
+    hide(shop.graph, "u_me", first, NOW + timedelta(minutes=5))
+    rank_ahead(shop.graph, recommends, NOW)
+    run(shop.graph, "MATCH (s:Source) SET s.newest_event_at = $at", at=NOW + timedelta(minutes=6))
+    assert first not in shown(recommends.recommend("u_me", 6))
+
+
+def test_a_list_serves_for_two_days(shop: Any) -> None:
+    recommends = recommender(shop.graph)
+    live = shown(recommends.recommend("u_me", 6))
+    ranked(shop.graph)
+    reverse(shop.graph)
+    assert shown(recommends.recommend("u_me", 6)) != live
+    moved = "MATCH (s:Source) SET s.newest_event_at = s.newest_event_at + duration({hours: $hours})"
+    run(shop.graph, moved, hours=47)
+    assert shown(recommends.recommend("u_me", 6)) != live
+    run(shop.graph, moved, hours=2)
+    assert shown(recommends.recommend("u_me", 6))[0] == live[0]
+
+
+def test_what_somebody_hid_is_in_no_list_that_they_see(shop: Any) -> None:
+    recommends, asked = recommender(shop.graph), Liking(["s:soup0"])
+    like, found = shown(recommends.similar("s:soup0", 4)), shown(recommends.search("soup1 bread0", 4))
+    run(shop.graph, "CREATE (:Session {id: 's_visit'})")
+    at = Clock(shop.graph, "data").now() - timedelta(minutes=1)
+    for product in (like[0], found[0]):
+        hide(shop.graph, "s_visit", product, at)
+    for listed in (False, True):
+        if listed:
+            ranked(shop.graph)
+        for seen_by in ({"who": "u_me", "session_id": "s_visit"}, {"who": "s_visit"}):
+            assert like[0] not in shown(recommends.similar("s:soup0", 4, **seen_by))
+            assert like[0] not in shown(recommends.like_these(asked, 4, **seen_by))
+            assert found[0] not in shown(recommends.search("soup1 bread0", 4, **seen_by))
+        assert like[0] in shown(recommends.similar("s:soup0", 4, who="u_me"))
+        assert like[0] in shown(recommends.similar("s:soup0", 4))
+    hide(shop.graph, "u_me", like[0], at + timedelta(seconds=1), "UNHID")
+    assert like[0] in shown(recommends.similar("s:soup0", 4, who="u_me", session_id="s_visit"))
+    assert like[0] in shown(recommends.recommend("u_me", 18, session_id="s_visit"))
+
+
+def test_rules_choose_live_where_filters_leave_a_list_short(shop: Any) -> None:
+    recommends, narrow = recommender(shop.graph), Filters(categories=["FOOD"])
+    ranked(shop.graph)
+    slot = run(shop.graph, "MATCH (r:Release {active: true}) RETURN r.ranked_slot AS slot")[0]["slot"]
+    (record,) = run(shop.graph, f"MATCH (u:User {{id: 'u_me'}}) RETURN u.ranked_all_{slot} AS lines")
+    few = "\n".join(record["lines"].split("\n")[:5])
+    run(shop.graph, f"MATCH (u:User {{id: 'u_me'}}) SET u.ranked_all_{slot} = $few", few=few)
+    unlisted = shown(recommends.recommend("u_me", 10, as_of=Clock(shop.graph, "data").now(), filters=narrow))[4]
+    add_rule(shop.graph, Rule("r-boost", "boost", "Product", unlisted, 50.0), by="a test")
+    assert shown(recommends.recommend("u_me", 2, filters=narrow))[0] == unlisted
 
 
 def test_a_path_that_is_gone_is_no_reason_any_more(shop: Any) -> None:

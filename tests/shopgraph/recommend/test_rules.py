@@ -106,6 +106,18 @@ def shop(plant: Callable[..., Any]) -> Any:
     return planted
 
 
+def test_rules_have_the_last_word_where_products_are_to_be_unlike(shop: Any) -> None:
+    recommends = recommender(shop.graph)
+    before = shown(recommends.recommend("u_me", 6, diversity=0.3))
+    in_force(shop.graph, "pin", "Product", "s:toy7", 2.0)
+    in_force(shop.graph, "bury", "Product", before[0], 100.0)
+    after = shown(recommends.recommend("u_me", 6, diversity=0.3))
+    assert after[1] == "s:toy7"
+    assert before[0] != after[0]
+    in_force(shop.graph, "boost", "Product", before[4], 100.0)
+    assert shown(recommends.recommend("u_me", 6, diversity=0.3))[0] == before[4]
+
+
 def test_a_rule_holds_from_the_next_answer_on_until_it_is_ended(shop: Any) -> None:
     recommends = recommender(shop.graph)
     before = shown(recommends.recommend("u_me", 6))

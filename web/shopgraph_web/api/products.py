@@ -21,7 +21,7 @@ class ProductPath(BaseModel):
     id: str = Field(min_length=1, max_length=200, description="source-namespaced id, e.g. cj:1029743")
 
 
-@api.get("/products/<id>", summary="One product", responses={"200": ProductCard, "404": Failure})
+@api.get("/products/<path:id>", summary="One product", responses={"200": ProductCard, "404": Failure})
 def product(path: ProductPath) -> Response:
     """A product's catalogue facts."""
     found = serving().graph.record("product_card", id=path.id)
@@ -38,7 +38,7 @@ def product(path: ProductPath) -> Response:
 
 
 @api.get(
-    "/products/<id>/similar",
+    "/products/<path:id>/similar",
     summary="Products like one product",
     responses={"200": RecommendationList, "404": Failure},
 )
@@ -47,7 +47,13 @@ def similar(path: ProductPath, query: ShownQuery) -> Response:
     seen_by = audience(serving(), query.user, query.session)
     try:
         answer = serving().recommender.similar(
-            path.id, query.n, query.scenario, offset=query.offset, filters=query.filters, who=seen_by.who
+            path.id,
+            query.n,
+            query.scenario,
+            offset=query.offset,
+            filters=query.filters,
+            who=seen_by.who,
+            session_id=seen_by.session,
         )
     except UnknownProductsError as error:
         abort(404, str(error))

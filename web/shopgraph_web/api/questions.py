@@ -33,10 +33,14 @@ class ProductsQuery(AskedQuery):
     offset: int = Field(
         0, ge=0, lt=MOST_ITEMS, description=f"the place of the first, from 0; with n at most {MOST_ITEMS}"
     )
-    exclude: list[str] = Field([], max_length=500, description="product ids that are not shown")
+    exclude: list[str] = Field(
+        [], max_length=500, description="product ids that are not shown; an address holds 8,000 letters"
+    )
     category: list[str] = Field([], max_length=50, description="only of these categories, whole paths of any level")
-    min_price: float | None = Field(None, ge=0, description="only at this price or above, in the source's currency")
-    max_price: float | None = Field(None, ge=0, description="only at this price or below")
+    min_price: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="only at this price or above, in the source's currency"
+    )
+    max_price: float | None = Field(None, ge=0, allow_inf_nan=False, description="only at this price or below")
     scenario: str = Field(
         "",
         max_length=60,
@@ -62,7 +66,11 @@ class ProductsQuery(AskedQuery):
 class ShownQuery(ProductsQuery):
     """A question about products, which says who sees the answer."""
 
-    user: str = Field("", max_length=200, description="who sees it, for experiments and for what events came of it")
+    user: str = Field(
+        "",
+        max_length=200,
+        description="who sees it: what they have hidden is left out; for experiments, and for what events came of it",
+    )
     session: str = Field("", max_length=200, description="the visit, where nobody has signed in")
 
 

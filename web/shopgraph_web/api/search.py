@@ -26,6 +26,12 @@ def search(query: SearchQuery) -> Response:
     """
     seen_by = audience(serving(), query.user, query.session)
     answer = serving().recommender.search(
-        query.q, query.n, query.scenario, offset=query.offset, filters=query.filters, who=seen_by.who
+        query.q,
+        query.n,
+        query.scenario,
+        offset=query.offset,
+        filters=query.filters,
+        who=seen_by.who,
+        session_id=seen_by.session,
     )
     return sent(shown(answer, seen_by))
