@@ -31,6 +31,8 @@ def neighbourhood(graph: Graph, label: str, node_id: str, limit: int = PER_TYPE)
     nodes = {centre: {"label": label, "id": node_id, "title": found["title"] or node_id}}
     edges: dict[tuple[str, str, str], dict[str, Any]] = {}
     for relation in found["relations"]:
+        if relation["label"] not in NODES:
+            continue  # a visit: it has no page, and nothing to grow
         far = _key(relation["label"], relation["id"])
         title = relation["title"] or relation["id"]
         nodes.setdefault(far, {"label": relation["label"], "id": relation["id"], "title": title})

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     """Who the first admin of the panel is."""
     accounts_url: str | None = None
     """SQLAlchemy address of the panel's people and keys; an SQLite file under `home` by default."""
-    retrain_hour: int = 3
+    retrain_hour: int = Field(3, ge=0, le=23)
     """Hour of the nightly retraining, local time."""
     lease_seconds: float = 30.0
     """How long a worker process may be silent before its run goes on elsewhere."""

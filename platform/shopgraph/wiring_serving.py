@@ -25,14 +25,14 @@ from shopgraph.services.broker import Broker
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import Settings, read_json
 from shopgraph.tracking import Progress, RunLog
-from shopgraph_cypher import load_queries
+from shopgraph_cypher import QueryFileError, load_queries
 
 
 def open_graph(settings: Settings, apply_schema: bool = True) -> Graph:
     """Connect to the shop's own Neo4j when one is named, else to the managed one, and bring its schema up to date.
 
     Raises:
-        ConfigurationError: an own server without a password.
+        ConfigurationError: an own server without a password, or an own query file that breaks a rule.
         ServiceError: no server answers, or its schema was changed by hand.
     """
     if settings.neo4j_uri:
@@ -42,11 +42,15 @@ def open_graph(settings: Settings, apply_schema: bool = True) -> Graph:
     else:
         server = Neo4jServer(settings)
         uri, password = server.uri(), server.password()
+    try:
+        queries = load_queries(settings.cypher_path)
+    except QueryFileError as error:
+        raise ConfigurationError(str(error)) from None
     graph = Graph(
         uri,
         (settings.neo4j_user, password),
         settings.neo4j_database,
-        load_queries(settings.cypher_path),
+        queries,
         settings.neo4j_timeout_seconds,
     )
     if apply_schema:
@@ -156,9 +160,16 @@ def build_intake(settings: Settings) -> Intake:
     """The door for events, which stays open while Neo4j does not answer.
 
     Raises:
-        ServiceError: the managed broker does not run.
+        ConfigurationError: the broker may lose what it has accepted.
+        ServiceError: the broker does not answer.
     """
-    return Intake(EventStream(broker_url(settings)), open_pseudonymiser(settings), settings.source)
+    stream = EventStream(broker_url(settings))
+    try:
+        stream.require_durable()
+    except BaseException:
+        stream.close()
+        raise
+    return Intake(stream, open_pseudonymiser(settings), settings.source)
 
 
 def build_consumer(settings: Settings) -> Consumer:

@@ -11,6 +11,7 @@ from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings
 from shopgraph_web.accounts import add_person
 from shopgraph_web.application import create_app
+from shopgraph_web.backend import Backend
 from shopgraph_web.failures import RETRY_AFTER_SECONDS
 from shopgraph_web.keys import create_key
 
@@ -62,7 +63,44 @@ def test_who_waits_too_long_takes_the_connection_from_nobody(settings: Settings,
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, str(RETRY_AFTER_SECONDS))
     assert backend.serving() is held
     assert held.graph.record("run_detail", id="nobody") is None
+    close(backend)
+
+
+def close(backend: Backend) -> None:
+    """A Neo4j that answers is kept: here it is let go as if it were lost."""
+    backend.serving().graph._lost = True
     backend.forget()
+
+
+def test_a_broker_that_does_not_answer_takes_the_graph_from_nobody(
+    settings: Settings, shop: Graph, tmp_path: Path
+) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port(None)}/0"
+    accounts = f"sqlite:///{tmp_path / 'people.db'}"
+    app = create_app(settings.model_copy(update={"broker_url": nowhere, "api_limit": "", "accounts_url": accounts}))
+    with app.app_context():
+        headers = {"X-API-Key": create_key("shop")}
+    client, backend = app.test_client(), app.extensions["shopgraph"]
+    held = backend.serving()
+    event = {"type": "view", "user_id": "1", "product_id": "shop:tea"}
+    answer = client.post("/api/v1/events", json=event, headers=headers)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, str(RETRY_AFTER_SECONDS))
+    assert backend.serving() is held
+    assert client.get("/api/v1/recommendations?user=1", headers=headers).status_code == 200
+    close(backend)
+    assert backend.serving() is not held, "what was lost is opened anew"
+    close(backend)
+
+
+def test_a_body_nested_too_deeply_is_refused(settings: Settings, shop: Graph, tmp_path: Path) -> None:
+    accounts = f"sqlite:///{tmp_path / 'people.db'}"
+    app = create_app(settings.model_copy(update={"api_limit": "", "accounts_url": accounts}))
+    with app.app_context():
+        headers = {"X-API-Key": create_key("shop"), "Content-Type": "application/json"}
+    answer = app.test_client().post("/api/v1/recommendations/like", data="[" * 100_000 + "]" * 100_000, headers=headers)
+    assert answer.status_code in (400, 422)
+    assert answer.json["error"]["message"]
+    close(app.extensions["shopgraph"])
 
 
 def test_it_serves_again_once_neo4j_is_back(settings: Settings, shop: Graph, tmp_path: Path) -> None:

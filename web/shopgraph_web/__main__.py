@@ -20,7 +20,7 @@ from shopgraph.errors import ServiceError, ShopgraphError
 from shopgraph.recommend.standing import read_standing
 from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings, load_settings
-from shopgraph.wiring_serving import open_graph
+from shopgraph.wiring_serving import open_graph, recommend_config
 from shopgraph_web.accounts import SCOPES, first_admin
 from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key, list_keys, revoke_key
@@ -42,6 +42,7 @@ def web(
     found = load_settings()
     settings = found.model_copy(update={"web_host": host or found.web_host, "web_port": port or found.web_port})
     free_port(settings.web_port, settings.web_host)
+    recommend_config(settings)  # what can't be read of it is said now, not in every answer
     _prepare_graph(settings)
     told = _first_sign_in(settings)
     address = f"http://{settings.web_host}:{settings.web_port}"

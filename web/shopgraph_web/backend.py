@@ -79,9 +79,15 @@ class Backend:
             return self._shown
 
     def forget(self) -> None:
-        """Close what is open: a restarted Neo4j may listen elsewhere."""
+        """Open anew, when next asked, what does not answer: a restarted server may listen elsewhere.
+
+        A Neo4j that answers stays: others are being answered from it, and what failed may be the broker.
+        """
         with self._lock:
-            gone, self._serving, self._intake = self._serving, None, None
+            self._intake = None
+            gone = self._serving if self._serving is not None and self._serving.graph.lost else None
+            if gone is not None:
+                self._serving = None
         if gone is not None:
             with contextlib.suppress(Exception):
                 gone.close()

@@ -57,6 +57,7 @@ def handle_failures(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(ServiceError, _unreachable)
     app.register_error_handler(ShopgraphError, _known)
+    app.register_error_handler(RecursionError, _too_deep)
     app.register_error_handler(Exception, _unknown)
 
 
@@ -100,6 +101,11 @@ def _known(error: ShopgraphError) -> Answer:
     if status == 500:
         log.error("%s %s: %s", request.method, request.path, error)
     return _answer(status, str(error))
+
+
+def _too_deep(error: RecursionError) -> Answer:
+    log.warning("%s %s", request.method, request.path, exc_info=error)
+    return _answer(400, "Its parts are nested too deeply.")
 
 
 def _unknown(error: Exception) -> Answer:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from functools import cached_property
 from typing import Any
 
 from shopgraph.errors import BusyError, ServiceError, ShopgraphError
@@ -53,10 +52,19 @@ class Execution:
         self._runs = runs
         self._terms = terms
         self._stopping = stopping
+        self._training: Training | None = None
+        self._opening = threading.Lock()
 
-    @cached_property
+    @property
     def training(self) -> Training:
-        return self._open_training()
+        """Opened anew where Neo4j was lost: restarted, it may listen elsewhere.
+
+        What was lost stays open, since a step may hold on to it and see Neo4j come back where it was.
+        """
+        with self._opening:
+            if self._training is None or self._training.graph.lost:
+                self._training = self._open_training()
+            return self._training
 
     @property
     def log(self) -> RunLog:

@@ -92,6 +92,11 @@ class Graph:
     def close(self) -> None:
         self.driver.close()
 
+    @property
+    def lost(self) -> bool:
+        """Whether the server did not answer when it was last asked."""
+        return self._lost
+
     def read(self, name: str, /, **params: Any) -> list[Record]:
         """Run a read query; all its records."""
         return self._read(name, params, lambda found: [record.data() for record in found])

@@ -27,6 +27,7 @@ def index() -> str:
         stream = backend().intake().stream
         backlog, refused, lost = stream.backlog(), stream.refused(SHOWN), stream.shown.lost()
     except ServiceError as error:
+        backend().forget()
         trouble = str(error)
     return _page(backlog, refused, lost, trouble)
 
@@ -37,6 +38,7 @@ def retry() -> ResponseReturnValue:
     try:
         flash(f"{backend().intake().stream.retry():,} events are tried again.", "success")
     except ServiceError as error:
+        backend().forget()
         flash(str(error), "danger")
     return redirect(url_for("events.index"))
 

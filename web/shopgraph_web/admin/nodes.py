@@ -78,6 +78,7 @@ def read_node(label: str, node_id: str) -> Node | None:
     groups = sorted(record["groups"] if record else [], key=lambda group: order[::-1].index(group["type"]))
     for group in groups:
         group["phrase"] = PHRASES[group["type"], group["direction"]]
+        group["items"] = [item for item in group["items"] if item["label"] in NODES]  # a visit has no page
     return Node(label, node_id, dict(found["properties"]), groups)
 
 
