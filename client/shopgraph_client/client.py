@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
+from uuid import uuid4
 
 import requests
 from pydantic import BaseModel, ValidationError
@@ -235,6 +236,8 @@ def _unreadable(answer: requests.Response) -> ApiError:
 
 
 def _line(event: Event) -> bytes:
+    if event.event_id is None and event.at is None:  # a repeated request must not count it twice
+        event = event.model_copy(update={"event_id": uuid4().hex})
     return event.model_dump_json(exclude_none=True).encode()
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 class Event(BaseModel):
     """One thing that somebody did.
 
-    Of a user or, where nobody has signed in, of a session. Give it an `event_id`: sent twice, it counts once.
+    Of a user or, where nobody has signed in, of a session. With an `event_id` or an `at` it
+    counts once, however often it is sent.
     """
 
     model_config = ConfigDict(extra="forbid")

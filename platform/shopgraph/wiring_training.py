@@ -76,7 +76,7 @@ class Training:
 
     def now(self) -> datetime:
         """This moment by the clock of the settings; on the data's clock, just after its newest event."""
-        newest = self.graph.single("sources_newest_event")["at"] if self.settings.clock == "data" else None
+        newest = self.graph.single("newest_event")["at"] if self.settings.clock == "data" else None
         return newest.to_native() + timedelta(seconds=1) if newest is not None else utc_now()
 
     def export(self, before: datetime | None = None, progress: Progress = silent) -> str:

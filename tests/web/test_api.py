@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from shopgraph.graph.connection import Graph
 from shopgraph_web.keys import create_key
 
 RAW_USER = "household 17"
@@ -106,6 +108,17 @@ def test_a_product_is_its_catalogue_facts(ask: Ask) -> None:
         "category": "FOOD", "popularity": 8,
     }  # fmt: skip
     assert ask("products/shop:gone").json["retired"] is True
+
+
+def test_ids_may_hold_a_slash(ask: Ask, shop: Graph) -> None:
+    run = partial(shop.driver.execute_query, database_=shop.database)
+    run("MATCH (p:Product {id: 'shop:soup'}) CREATE (q:Product {id: 'shop:AC/DC'}) SET q += p {.*, id: 'shop:AC/DC'}")
+    try:
+        assert ask("products/shop:AC%2FDC").json["id"] == "shop:AC/DC"
+        assert ask("products/shop:AC/DC/similar").status_code == 200
+        assert ask("users/who%2Fever/similar").json["error"]["message"] == "no user has the id 'who/ever'"
+    finally:
+        run("MATCH (q:Product {id: 'shop:AC/DC'}) DETACH DELETE q")
 
 
 def test_users_who_buy_alike_are_named_by_pseudonym_with_what_both_bought(ask: Ask, user_id: str) -> None:

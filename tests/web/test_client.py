@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -146,6 +147,17 @@ def test_events_are_sent_some_a_request_and_refused_ones_keep_their_place(
     assert [(bad.line, bad.field) for bad in receipt.refused] == [(5, "product_id")]
     assert stream.xlen(STREAM) == 7
     assert client.send(events[0]).accepted == 1
+
+
+def test_an_event_of_now_has_a_name_before_it_is_sent(client: Client, stream: Redis) -> None:
+    """A request that is repeated, because its answer was lost, counts nothing twice."""
+    event = Event(type="view", user_id="1", product_id="shop:tea")
+    client.send(event)
+    client.send_all([event, event.model_copy(update={"event_id": "mine"})])
+    lines = [json.loads(told[b"event"])[4] for _, told in stream.xrange(STREAM)]
+    assert len(set(lines)) == 3
+    assert [len(line.removeprefix("shop:")) for line in lines[:2]] == [32, 32]
+    assert lines[2] == "shop:mine"
 
 
 def test_a_refusal_is_one_error_with_code_message_and_status(client: Client, address: str) -> None:

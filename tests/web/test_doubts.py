@@ -64,12 +64,15 @@ def test_the_relation_that_reaches_the_product_is_filed_judged_and_opened_again(
     send_form(curator, "/doubts/", "/doubts/judge", doubt=doubt["id"], verdict="right")
     assert "judged meanwhile" in curator.get("/doubts/").text
     assert list_doubts(shop)[0]["verdict"] == "wrong"
+    assert ask("reasons/doubts", {"path": shared_category(user_id)}).json["times"] == 3
+    assert list_doubts(shop)[0]["verdict"] == "wrong", "who complains again takes no verdict back"
     assert send_form(curator, "/doubts/", "/doubts/reopen", doubt=doubt["id"]).status_code == 302
     assert list_doubts(shop)[0]["verdict"] is None
     send_form(curator, "/doubts/", "/doubts/reopen", doubt=doubt["id"])
     assert "no verdict on" in curator.get("/doubts/").text
-    assert ask("reasons/doubts", {"path": shared_category(user_id)}).json["times"] == 3
-    assert list_doubts(shop)[0]["verdict"] is None
+    send_form(curator, "/doubts/", "/doubts/judge", doubt=doubt["id"], verdict="right")
+    assert ask("reasons/doubts", {"path": shared_category(user_id)}).json["times"] == 4
+    assert list_doubts(shop)[0]["verdict"] is None, "what was judged right is doubted anew"
 
 
 def test_the_path_of_an_answer_is_taken_as_it_came(ask: Post, user_id: str) -> None:

@@ -108,6 +108,26 @@ def test_what_a_visitor_looks_at_changes_the_next_answer_of_that_visit(
     assert "shop:bread" in ask("session=cookie 1")
 
 
+def test_all_that_a_visit_looked_at_is_left_out_however_much_it_is(
+    post: Post, ask: Callable[[str], list[str]], consumer: Consumer, shop: Graph
+) -> None:
+    many = [f"shop:extra{number:02}" for number in range(25)]
+    shop.driver.execute_query(
+        "MATCH (p:Product {id: 'shop:tea'}) UNWIND $ids AS id CREATE (q:Product) SET q += p {.*, id: id}",
+        ids=many, database_=shop.database,
+    )  # fmt: skip
+    try:
+        lines = [event(user_id=None, session_id="cookie 3", product_id=product) for product in many]
+        assert post("\n".join(lines), "application/x-ndjson").status_code == 202
+        consumer.step()
+        assert not set(many) & set(ask("session=cookie 3&n=100"))
+        assert set(many) & set(ask("session=cookie 4&n=100"))
+    finally:
+        shop.driver.execute_query(
+            "MATCH (q:Product) WHERE q.id IN $ids DETACH DELETE q", ids=many, database_=shop.database
+        )
+
+
 def test_a_bulk_keeps_its_good_lines_and_says_which_are_bad_and_why(post: Post, consumer: Consumer) -> None:
     lines = [event(event_id="1"), "{", "", event(event_id="2", type="buy"), event(event_id="3", product_id="shop:soup")]
     answer = post("\n".join(lines), "application/x-ndjson")

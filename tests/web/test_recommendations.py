@@ -1,12 +1,15 @@
 """Recommendations beyond one user's first page: pages, many users at once, and what is like a set of products."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from shopgraph.errors import OverdueError
+from shopgraph.wiring_serving import Serving
 from shopgraph_web.keys import create_key
 
 RAW_USER = "household 17"
@@ -105,6 +108,22 @@ def test_many_users_are_answered_in_the_order_asked_each_with_its_own_error(
     for place in (2, 4):
         assert answers[place]["answer"] is None
         assert answers[place]["error"]["code"] == "invalid"
+
+
+def test_a_user_who_takes_too_long_keeps_no_other_from_an_answer(
+    post: Post, serving: Serving, user_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = serving.recommender.recommend
+
+    def slow(user: str, *asked: Any, **told: Any) -> Any:
+        if user != user_id:
+            raise OverdueError("Neo4j took longer than 5 s for serving_state: try again")
+        return real(user, *asked, **told)
+
+    monkeypatch.setattr(serving.recommender, "recommend", slow)
+    late, there = post("batch", users=["nobody", RAW_USER], n=3).json["answers"]
+    assert (late["answer"], late["error"]["code"]) == (None, "unavailable")
+    assert len(there["answer"]["items"]) == 3
 
 
 def test_a_batch_is_of_one_to_a_hundred_users_and_its_options_are_checked_once(post: Post) -> None:

@@ -13,6 +13,8 @@ from shopgraph_web.application import create_app
 THREADS = 4
 REQUEST_TIMEOUT_SECONDS = 60
 GRACE_SECONDS = 10
+ADDRESS_BYTES = 8_190
+"""Of a request's first line, the most that gunicorn bounds: room for some hundreds of product ids to leave out."""
 LOG_FORMAT = "[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s"
 
 
@@ -32,6 +34,7 @@ class Server(BaseApplication):
             "threads": THREADS,
             "timeout": REQUEST_TIMEOUT_SECONDS,
             "graceful_timeout": GRACE_SECONDS,
+            "limit_request_line": ADDRESS_BYTES,
             "proc_name": "shopgraph-web",
             "loglevel": "warning",
             "errorlog": str(self._log),

@@ -5,7 +5,7 @@
 // What users did with what an experiment showed them: rows of [variant, viewed, put in basket, bought, and by the first and
 // by the second of two interleaved lists each of the three, users, their answers], equal users counted together. What counts
 // is a product of an answer, once: by an event that names the answer, or that names none and is the same user's or visit's,
-// within so many hours of the last answer that showed the product.
+// within so many hours of the last of these answers that showed the product.
 CYPHER 25
 MATCH (r:Recommendation {experiment: $experiment})
 WITH r

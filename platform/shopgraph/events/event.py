@@ -168,8 +168,9 @@ def _properties(event: Event, source: str, start: str, at_ms: int | None, line_i
 
 
 def _digest(event: Event, start: str, end: str, at_ms: int | None) -> str:
-    """128-bit name of an event without an id: by what happened and when; by chance where it does not say when."""
+    """128-bit name of an event without an id: by all that it says happened; by chance where it does not say when."""
     if at_ms is None:
         return secrets.token_hex(16)
-    key = "\0".join((event.type, start, end, str(at_ms), event.order_id or ""))
+    said = (event.quantity, event.amount, event.discount, event.rating, event.text)
+    key = "\0".join((event.type, start, end, str(at_ms), event.order_id or "", *map(str, said)))
     return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()

@@ -141,11 +141,15 @@ class EventStream:
         return [RefusedEvent(place, told["reason"], WaitingEvent.from_json(told["event"])) for place, told in found]
 
     def retry(self) -> int:
-        """Put every refused event back into the stream; how many they were."""
+        """Put every refused event back into the stream; how many they were.
+
+        Those alone that are refused by now: a consumer may refuse them again meanwhile.
+        """
         done = 0
         with reaching():
+            latest: Any = self._client.xrevrange(REFUSED, count=1)
             while True:
-                found: Any = self._client.xrange(REFUSED, count=AT_ONCE)
+                found: Any = self._client.xrange(REFUSED, max=latest[0][0], count=AT_ONCE) if latest else []
                 if not found:
                     return done
                 with self._client.pipeline(transaction=True) as pipeline:

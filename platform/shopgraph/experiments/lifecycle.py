@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from shopgraph.errors import ConfigurationError, InputError
+from shopgraph.errors import ConfigurationError, InputError, OverdueError
 from shopgraph.experiments.report import report_of
 from shopgraph.graph.connection import Graph, Record
 from shopgraph.recommend.experiment import Experiment, Variant
@@ -76,7 +76,11 @@ def stop(graph: Graph, experiment_id: str, *, by: str) -> None:
     Raises:
         InputError: no running experiment has that id.
     """
-    kept = json.dumps(asdict(report_of(graph, find(graph, experiment_id))), default=str)
+    experiment = find(graph, experiment_id)
+    try:
+        kept = json.dumps(asdict(report_of(graph, experiment)), default=str)
+    except OverdueError:  # it must stop all the same; what was shown is kept, and the report made anew
+        kept = None
     stopped = graph.write(
         "experiment_stopped", id=experiment_id, by=by, at=utc_now(), said=_said("stopped", by), report=kept
     )

@@ -42,6 +42,9 @@ def test_equal_events_without_an_id_have_one_name_and_others_have_their_own() ->
         same | {"product_id": "s:wine"},
         same | {"type": "hide"},
         same | {"user_id": "Bo"},
+        same | {"type": "purchase", "amount": 3.0},
+        same | {"type": "purchase", "amount": 2.5, "discount": 0.5},
+        same | {"type": "purchase", "amount": 3.0, "quantity": 2},
     ]
     assert len({waiting(**fields).line_id for fields in others}) == len(others)
 

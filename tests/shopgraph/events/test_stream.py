@@ -1,9 +1,11 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from shopgraph.errors import ConfigurationError, ServiceError
+from shopgraph.events import stream as stream_module
 from shopgraph.events import stream_group
 from shopgraph.events.event import WaitingEvent
 from shopgraph.events.stream import AT_ONCE, GROUP, STREAM, Entry, EventStream
@@ -82,6 +84,25 @@ def test_refused_events_are_kept_with_why_and_can_be_tried_again(stream: EventSt
     assert (stream.backlog().waiting, stream.backlog().refused) == (0, 2)
     assert stream.retry() == 2
     assert (stream.backlog().refused, lines(stream.read("one", 0.01))) == (0, ["s:e0", "s:e1"])
+
+
+def test_what_is_refused_again_meanwhile_waits_for_the_next_try(
+    stream: EventStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "AT_ONCE", 1)
+    stream.append(events(3))
+    stream.refuse(stream.read("one", 0.01), "no such product")
+    read = stream._client.xrange
+
+    def refused_again(*asked: Any, **told: Any) -> Any:
+        for entry in stream.read("one", 0.01):
+            stream.refuse([entry], "no such product yet")
+        return read(*asked, **told)
+
+    monkeypatch.setattr(stream._client, "xrange", refused_again)
+    assert stream.retry() == 3
+    monkeypatch.undo()
+    assert stream.backlog().waiting + stream.backlog().refused == 3
 
 
 def test_a_broker_that_could_lose_events_is_refused(stream: EventStream, broker: Broker) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from shopgraph.errors import InputError
+from shopgraph.errors import InputError, OverdueError
 from shopgraph.events.consumer import FORGET_AFTER, Consumer
 from shopgraph.events.event import Event, accepted
 from shopgraph.events.shown import STREAM as SHOWN
@@ -158,6 +158,19 @@ def test_one_runs_at_a_place_and_a_stop_can_be_taken_back(shop: Graph, places: P
     assert [(node["id"], node["running"]) for node in listed] == [("e-3", True), ("e-1", True), ("e-2", False)]
     told = [line.split()[0] + line.rpartition(" by ")[2] for line in lifecycle.find(shop, "e-1")["history"]]
     assert told == ["begunann", "stoppedbo", "resumedcy"]
+
+
+def test_an_experiment_stops_whatever_becomes_of_its_report(
+    shop: Graph, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overdue(*_: Any) -> None:
+        raise OverdueError("Neo4j took longer than 5 s for experiment_outcomes: try again")
+
+    lifecycle.begin(shop, places, TRIED, by="ann")
+    monkeypatch.setattr(lifecycle, "report_of", overdue)
+    lifecycle.stop(shop, "e-1", by="bo")
+    assert lifecycle.find(shop, "e-1")["running"] is False
+    assert report_of(shop, lifecycle.find(shop, "e-1")).ended_at is not None
 
 
 @pytest.mark.parametrize(

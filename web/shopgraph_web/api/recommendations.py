@@ -9,7 +9,7 @@ from flask import Response
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from werkzeug.exceptions import UnprocessableEntity
 
-from shopgraph.errors import InputError
+from shopgraph.errors import InputError, OverdueError
 from shopgraph.events.shown import ShownLog
 from shopgraph.recommend.liking import MOST_LIKED, Liking, UnknownProductsError
 from shopgraph.wiring_serving import Serving
@@ -78,6 +78,7 @@ def like(body: LikeBody) -> Response:
             offset=body.offset,
             filters=body.filters,
             who=seen_by.who,
+            session_id=seen_by.session,
         )
     except UnknownProductsError as error:
         raise UnprocessableEntity(str(error)) from None
@@ -106,6 +107,8 @@ def _answered(found: Serving, log: ShownLog, options: dict[str, object], user: s
         fault = Fault(code=CODES[422], message=first_fault(error))
     except InputError as error:
         fault = Fault(code=CODES[400], message=str(error))
+    except OverdueError as error:  # a server that is gone is everybody's error
+        fault = Fault(code=CODES[503], message=str(error))
     return BatchAnswer(user=user, answer=None, error=fault)
 
 

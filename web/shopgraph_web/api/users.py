@@ -22,7 +22,7 @@ class SimilarUsersQuery(AskedQuery):
     n: int = Field(MOST_ALIKE, ge=1, le=MOST_ALIKE, description="how many users")
 
 
-@api.get("/users/<user>/similar", summary="Users who buy alike", responses={"200": UserList, "404": Failure})
+@api.get("/users/<path:user>/similar", summary="Users who buy alike", responses={"200": UserList, "404": Failure})
 def similar(path: UserPath, query: SimilarUsersQuery) -> Response:
     """The users who buy most like one user, by pseudonym, each with products that both bought."""
     found = users_alike(serving().graph, serving().pseudonym(path.user), serving().clock.now(), query.n)
