@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from shopgraph.dataset.snapshot import Snapshot
 from shopgraph.errors import InputError, PublishError
 from shopgraph.graph.connection import Graph
 from shopgraph.lease import LEASE_SECONDS, Lease, held
@@ -20,6 +19,9 @@ from shopgraph.schema import FAMILIES, RANKER, SLOTS
 from shopgraph.settings import utc_now
 from shopgraph.slot import Slot, check_vectors
 from shopgraph.tracking import Progress, new_run_id, silent
+
+if TYPE_CHECKING:
+    from shopgraph.dataset.snapshot import Snapshot
 
 Encode = Mapping[str, Callable[[list[str]], np.ndarray]]
 """By family: ids of products newer than the snapshot in, one unit vector each out, shape (n, dimension)."""

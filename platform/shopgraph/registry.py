@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shopgraph.errors import InputError
 from shopgraph.settings import utc_now
@@ -80,7 +78,7 @@ class Registry:
         draft = self.folder / f".{version.id}"
         draft.mkdir(parents=True)
         for label, entry in vectors.items():
-            pq.write_table(_to_table(entry), draft / f"{label}.parquet")
+            _write(entry, draft / f"{label}.parquet")
         for name, path in (files or {}).items():
             copy = shutil.copytree if path.is_dir() else shutil.copy2
             copy(path, draft / name)
@@ -103,9 +101,7 @@ class Registry:
         return self.folder / version_id
 
     def vectors(self, version_id: str, label: str) -> Vectors:
-        table = pq.read_table(self.path(version_id) / f"{label}.parquet")
-        matrix = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return Vectors(table["id"].to_pylist(), matrix.reshape(table.num_rows, -1).astype(np.float32, copy=False))
+        return _read(self.path(version_id) / f"{label}.parquet")
 
     def list(self, family: str | None = None) -> list[ModelVersion]:
         """All versions, newest first."""
@@ -116,7 +112,18 @@ class Registry:
         )
 
 
-def _to_table(entry: Vectors) -> pa.Table:
+def _write(entry: Vectors, path: Path) -> None:
+    import pyarrow as pa  # with Parquet 30 MB: not for a web process, which reads cards and no vectors
+    import pyarrow.parquet as pq
+
     flat = pa.array(np.ascontiguousarray(entry.matrix, dtype=np.float32).ravel())
     vectors = pa.FixedSizeListArray.from_arrays(flat, entry.matrix.shape[1])
-    return pa.table({"id": pa.array(entry.ids), "vector": vectors})
+    pq.write_table(pa.table({"id": pa.array(entry.ids), "vector": vectors}), path)
+
+
+def _read(path: Path) -> Vectors:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    matrix = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return Vectors(table["id"].to_pylist(), matrix.reshape(table.num_rows, -1).astype(np.float32, copy=False))

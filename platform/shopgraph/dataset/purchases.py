@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from shopgraph.dataset.snapshot import Snapshot
+if TYPE_CHECKING:
+    from shopgraph.dataset.snapshot import Snapshot
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 UNKNOWN_TIME = np.iinfo(np.int64).min

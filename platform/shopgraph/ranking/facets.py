@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shopgraph.dataset.snapshot import Snapshot
+if TYPE_CHECKING:
+    from shopgraph.dataset.snapshot import Snapshot
 
 NONE = -1
 """Stands where a product states nothing."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
 
 from shopgraph.dataset.purchases import WEEK_MS, Purchases, found
-from shopgraph.dataset.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from shopgraph.dataset.snapshot import Snapshot
 
 OLDEST_WEEKS = 5_000.0
 """Age given to whatever is older or has no time."""
