@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 
 class Bars:
     """One live bar a step, from any reporter of `tracking.Progress` form."""
 
     def __init__(self, console: Console) -> None:
+        rest = Column(
+            ratio=1, no_wrap=True, overflow="ellipsis"
+        )  # a long message is cut, the figures before it are not
         self._progress = Progress(
-            TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[message]}"), console=console,
+            TextColumn("  {task.description}"), BarColumn(16), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[message]}", table_column=rest), console=console, expand=True,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
 

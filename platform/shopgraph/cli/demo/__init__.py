@@ -31,7 +31,7 @@ LOG_WIDTH = 120
 def demo(
     leave: bool = typer.Option(False, "--exit", envvar="DEMO_EXIT", help="End when done instead of staying up."),
 ) -> None:
-    """Load real purchases, learn, publish, score, catch up, and open the panel. A second run reuses what is there."""
+    """Load real purchases, open the panel, learn, publish, score and catch up. A second run reuses what is there."""
     settings = load_settings(clock="data", source="cj")
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -43,8 +43,11 @@ def demo(
         journal.stage("load", "Load the catalogue and the purchases of weeks 1 to 44", lambda: load(settings, console))
         Neo4jServer(settings).start()
         Broker(settings).start()
-        _learn_and_catch_up(settings, journal, companions, console)
         address = _open_panel(settings, companions)
+        if "train" not in journal.stages:
+            console.print("\n[bold]The panel is open; what follows can be watched there on the page Jobs.[/bold]")
+            _say_where(settings, address, console)
+        _learn_and_catch_up(settings, journal, companions, console)
         console.print(time_table(journal.stages, time.monotonic() - started))
         console.print(accuracy_table(journal.stages["score"]["table"]))
         _show_samples(settings, console)
