@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from celery import Celery, chain
-from kombu.exceptions import OperationalError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from redis import Redis
 from redis.exceptions import RedisError
 
-from shopgraph.errors import BusyError, ServiceError
-from shopgraph.settings import utc_now
+from shopgraph.errors import BusyError, ConfigurationError, ServiceError
+from shopgraph.settings import Settings, read_json, utc_now
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 Family = Literal["graph", "text", "ranker"]
+TRAINABLE: tuple[Family, ...] = get_args(Family)
 
 IO, CPU, GPU = "io", "cpu", "gpu"
 QUEUES = (IO, CPU, GPU)
@@ -87,6 +90,35 @@ class RetrainRequest(BaseModel):
         return self.holdout_file is None
 
 
+def read_config(given: str, named: str, families: Collection[str] = TRAINABLE) -> dict[str, dict[str, Any]]:
+    """Fields of learners by family, from JSON or a file of it; a worker, which has the learners, checks them further.
+
+    Args:
+        named: where an operator gave it.
+        families: those it may name.
+
+    Raises:
+        ConfigurationError: it is no such thing.
+    """
+    read = read_json(given, named)
+    if not all(isinstance(fields, dict) for fields in read.values()):
+        raise ConfigurationError(f'{named} {given}: expected fields by family, e.g. {{"graph": {{"encoder": "gcn"}}}}')
+    unknown = sorted(read.keys() - set(families))
+    if unknown:
+        raise ConfigurationError(f"{named} {given}: {unknown[0]!r} is not trained; this trains {','.join(families)}")
+    return read
+
+
+def usual_config(settings: Settings, families: Collection[str] = TRAINABLE) -> dict[str, dict[str, Any]]:
+    """What a retraining of some families sets that names nothing of its own.
+
+    Raises:
+        ConfigurationError: what the operator set can't be read.
+    """
+    read = read_config(settings.retrain_config, "SHOPGRAPH_RETRAIN_CONFIG") if settings.retrain_config else {}
+    return {family: fields for family, fields in read.items() if family in families}
+
+
 class Jobs:
     """Sends work to the queues; it executes none.
 
@@ -98,13 +130,19 @@ class Jobs:
     def __init__(self, broker_url: str, announce: Announce | None = None) -> None:
         self._url = broker_url
         self._announce = announce
-        self._app = Celery("shopgraph-producer", broker=broker_url, set_as_current=False)
-        self._app.conf.update(
+
+    @cached_property
+    def _app(self) -> Celery:
+        from celery import Celery  # 7 MB: a web process that only recommends sends no work
+
+        app = Celery("shopgraph-producer", broker=self._url, set_as_current=False)
+        app.conf.update(
             task_serializer="json",
             task_ignore_result=True,
             broker_transport_options=BROKER_OPTIONS,
             task_publish_retry_policy={"max_retries": 2, "interval_start": 0.2, "interval_max": 1.0},
         )
+        return app
 
     def retrain(self, request: RetrainRequest, kind: str = "retrain") -> str:
         """Queue a retraining; its run id, under which the run log tells how it goes.
@@ -124,6 +162,8 @@ class Jobs:
 
     def send_steps(self, run_id: str, request: RetrainRequest, first: str = "retrain.export") -> None:
         """Queue the steps of a run as one chain, from `first` on; a step already done answers at once."""
+        from celery import chain
+
         names = list(RETRAIN_STEPS)
         payload = request.model_dump(mode="json")
         steps = [
@@ -154,7 +194,8 @@ class Jobs:
         }
 
     def close(self) -> None:
-        self._app.close()
+        if "_app" in self.__dict__:
+            self._app.close()
 
     def _client(self) -> Redis:
         return Redis.from_url(
@@ -166,6 +207,8 @@ class Jobs:
 
     @contextmanager
     def _reaching_broker(self) -> Iterator[None]:
+        from kombu.exceptions import OperationalError
+
         try:
             yield
         except (OperationalError, RedisError, OSError) as error:

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     cypher_path: Path | None = None
     """A folder of the shop's own named query files; read mode only."""
     exploration: float = Field(0.0, ge=0, le=1)
-    """Share of the places of new products that go to what few are shown."""
+    """Of what is new to a user, the share of a page's places, its last, that go to what few are shown."""
     fusion: str | None = None
     """What `recommend()` asks in each setting and how loudly: JSON, or a file of it, of fields to set anew, e.g.
     {"novel": {"weights": {"my_source": 0.2, "popular_lately": 0}}}."""
@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     """SQLAlchemy address of the panel's people and keys; an SQLite file under `home` by default."""
     retrain_hour: int = Field(3, ge=0, le=23)
     """Hour of the nightly retraining, local time."""
+    retrain_config: str | None = None
+    """What every retraining sets that names nothing of its own, the nightly one too: JSON, or a file of it, by family
+    the fields, e.g. {"graph": {"encoder": "gat"}}."""
     lease_seconds: float = 30.0
     """How long a worker process may be silent before its run goes on elsewhere."""
 

@@ -75,6 +75,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "SHOPGRAPH_DEVICE": "cpu",
         "SHOPGRAPH_TORCH_THREADS": "1",
         "SHOPGRAPH_LEASE_SECONDS": str(LEASE_SECONDS),
+        "SHOPGRAPH_RETRAIN_CONFIG": settings.retrain_config or "",
     }
     return {**os.environ, **own}
 
@@ -304,7 +305,9 @@ def test_the_nightly_task_queues_a_retraining_unless_one_is_under_way(
 ) -> None:
     valkey = Redis.from_url(broker.url())
     before = {run.id for run in runs.recent()}
-    with working(settings, tmp_path / "workers.log", "--queues", "io"):
+    told = {"graph": {"encoder": "gat"}}
+    usual = settings.model_copy(update={"retrain_config": json.dumps(told)})
+    with working(usual, tmp_path / "workers.log", "--queues", "io"):
         valkey.hset(LEASE_KEY, mapping={"run": "retrain-other", "token": "x"})
         jobs._app.send_task(NIGHTLY, queue="io")
         until(lambda: "no nightly retraining: run retrain-other is" in (tmp_path / "workers.log").read_text())
@@ -313,7 +316,7 @@ def test_the_nightly_task_queues_a_retraining_unless_one_is_under_way(
         jobs._app.send_task(NIGHTLY, queue="io")
         until(lambda: jobs.waiting()["gpu"] == 1)
         (queued,) = {run.id for run in runs.recent()} - before
-        assert runs.get(queued).details == RetrainRequest().model_dump(mode="json")
+        assert runs.get(queued).details == RetrainRequest(config=told).model_dump(mode="json")
         assert jobs.running() == queued
     shutil.rmtree(settings.home / "runs" / queued)
     valkey.flushdb()

@@ -11,7 +11,7 @@ from celery.exceptions import Ignore, Reject
 from celery.signals import after_setup_logger, worker_ready, worker_shutting_down
 from redis import Redis
 
-from shopgraph.errors import BusyError, InputError, PublishError, ServiceError
+from shopgraph.errors import BusyError, ConfigurationError, InputError, PublishError, ServiceError
 from shopgraph.jobs import (
     BROKER_OPTIONS,
     CPU,
@@ -23,6 +23,7 @@ from shopgraph.jobs import (
     SOCKET_TIMEOUT_SECONDS,
     Jobs,
     RetrainRequest,
+    usual_config,
 )
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import broker_url, rank_ahead_now
@@ -69,7 +70,8 @@ def create_app(settings: Settings) -> Celery:
     runs = RunFolder(settings.home / "runs")
     execution = Execution(lambda: build_training(settings), runs, terms, stopping)
     _register_steps(app, execution)
-    _register_nightly(app, url, execution)
+    usual_config(settings)  # what can't be read of it is said now, not at night
+    _register_nightly(app, url, execution, settings)
     _register_newcomers(app, execution)
     _register_lists(app, execution, settings)
     _connect_signals(Recovery(Jobs(url), runs, terms, execution), stopping)
@@ -92,13 +94,13 @@ def _register_steps(app: Celery, execution: Execution) -> None:
         app.task(perform, name=name, queue=queue, bind=True, shared=False)
 
 
-def _register_nightly(app: Celery, url: str, execution: Execution) -> None:
+def _register_nightly(app: Celery, url: str, execution: Execution, settings: Settings) -> None:
     @app.task(name=NIGHTLY, queue=IO, shared=False)
     def nightly() -> None:
         try:
-            run_id = Jobs(url, execution.log.queue).retrain(RetrainRequest())
+            run_id = Jobs(url, execution.log.queue).retrain(RetrainRequest(config=usual_config(settings)))
             logger.info("the nightly retraining is run %s", run_id)
-        except BusyError as error:
+        except (BusyError, ConfigurationError) as error:
             logger.warning("no nightly retraining: %s", error)
 
 

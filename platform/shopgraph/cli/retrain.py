@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any, get_args
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from shopgraph.errors import ConfigurationError, ShopgraphError
-from shopgraph.jobs import Family, Jobs, RetrainRequest
-from shopgraph.settings import load_settings, read_json
+from shopgraph.jobs import TRAINABLE, Family, Jobs, RetrainRequest, read_config, usual_config
+from shopgraph.settings import load_settings
 from shopgraph.tracking import Run, RunLog
 from shopgraph.wiring_serving import broker_url, open_graph
 
@@ -35,17 +35,18 @@ def retrain(
 ) -> None:
     """Queue a retraining: export, train, evaluate, publish.
 
+    Without --config the operator's own counts, SHOPGRAPH_RETRAIN_CONFIG, as it does at night.
     A config such as {"graph": {"encoder": "gat", "options": {"heads": 4}}} chooses encoder, loss, negatives and more;
     {"graph": {"text_features": true}} lets the graph learn from the products' texts.
     """
-    settings = load_settings()
+    settings, asked = load_settings(), _families(families)
     request = RetrainRequest(
         before=before and before.replace(tzinfo=before.tzinfo or UTC),
         holdout_weeks=holdout_weeks,
         holdout_file=holdout_file,
         refit=refit,
-        families=_families(families),
-        config=_config(config, _families(families)),
+        families=asked,
+        config=usual_config(settings, asked) if config is None else read_config(config, "--config", asked),
         force=force,
     )
     with open_graph(settings) as graph:
@@ -68,25 +69,9 @@ def retrain(
 
 def _families(text: str) -> list[Family]:
     names = {name.strip() for name in text.split(",") if name.strip()}
-    known = get_args(Family)
-    if not names or names - set(known):
-        raise ConfigurationError(f"--families {text!r}: choose from {','.join(known)}")
-    return [family for family in known if family in names]
-
-
-def _config(given: str | None, families: list[Family]) -> dict[str, dict[str, Any]]:
-    """Fields by family; what a field may be is checked by the worker, which has the learners' packages."""
-    if given is None:
-        return {}
-    read = read_json(given, "--config")
-    if not all(isinstance(fields, dict) for fields in read.values()):
-        raise ConfigurationError(f'--config {given}: expected fields by family, e.g. {{"graph": {{"encoder": "gcn"}}}}')
-    unknown = sorted(read.keys() - set(families))
-    if unknown:
-        raise ConfigurationError(
-            f"--config {given}: {unknown[0]!r} is not trained; this run trains {','.join(families)}"
-        )
-    return read
+    if not names or names - set(TRAINABLE):
+        raise ConfigurationError(f"--families {text!r}: choose from {','.join(TRAINABLE)}")
+    return [family for family in TRAINABLE if family in names]
 
 
 def _run(runs: RunLog, run_id: str) -> Run:

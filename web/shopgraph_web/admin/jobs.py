@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from shopgraph.errors import BusyError, ServiceError
-from shopgraph.jobs import RetrainRequest
+from shopgraph.errors import BusyError, ConfigurationError, ServiceError
+from shopgraph.jobs import RetrainRequest, usual_config
 from shopgraph.tracking import Run
 from shopgraph_web.admin.gate import ONLY_ADMINS, panel_pages
 from shopgraph_web.backend import backend, serving
@@ -43,8 +43,8 @@ def progress(run_id: str) -> str:
 @ONLY_ADMINS
 def retrain() -> ResponseReturnValue:
     try:
-        run_id = backend().jobs().retrain(RetrainRequest())
-    except (BusyError, ServiceError) as error:
+        run_id = backend().jobs().retrain(RetrainRequest(config=usual_config(backend().settings)))
+    except (BusyError, ConfigurationError, ServiceError) as error:
         flash(str(error), "danger")
         return redirect(url_for("jobs.index"))
     return redirect(url_for("jobs.detail", run_id=run_id))
