@@ -58,7 +58,7 @@ lock: .venv/bin/uv ## Resolve the Python packages anew into requirements.lock
 	@$(BIN)/uv pip compile --upgrade --universal --generate-hashes --python-version 3.11 --all-extras \
 	  --custom-compile-command "make lock" --quiet pyproject.toml -o requirements.lock
 
-bench: bench-demo bench-accuracy bench-scale ## Run every benchmark and write BENCHMARKS.md
+bench: bench-demo bench-accuracy bench-scale ## Run the demo's, accuracy's and scale's benchmarks and write BENCHMARKS.md
 	@$(BIN)/python tests/bench/report.py
 
 bench-demo: setup ## Time, memory and accuracy of the demo, rates of import, ingest, export, recommendation and pages
@@ -67,10 +67,10 @@ bench-demo: setup ## Time, memory and accuracy of the demo, rates of import, ing
 bench-accuracy: .venv/.installed ## Peers, encoders and the learned fusion on the accuracy protocol (BENCH="--only ease" runs some)
 	@$(BIN)/python tests/bench/accuracy.py $(or $(BENCH),--fresh)
 
-bench-beauty: .venv/.installed ## Leave-one-out on Amazon Beauty, where ../shared holds it (BENCH="--orders ties" runs a part)
+bench-beauty: .venv/.installed ## Leave-one-out on Amazon Beauty, where --data, by default ../shared/data, holds it (BENCH="--orders ties" runs a part)
 	@$(BIN)/python tests/bench/beauty.py $(or $(BENCH),--fresh)
 
-bench-kg: .venv/.installed ## Clicks and rankings on Last.FM and Book-Crossing, where ../shared holds them (BENCH="--sets lastfm" runs one)
+bench-kg: .venv/.installed ## Clicks and rankings on Last.FM and Book-Crossing, where --data, by default ../shared/data, holds them (BENCH="--sets lastfm" runs one)
 	@$(BIN)/python tests/bench/kg.py $(BENCH)
 
 bench-text: setup ## New products and search by text and graph, tables of what each part gives (BENCH="--only year" runs a part)
@@ -79,7 +79,7 @@ bench-text: setup ## New products and search by text and graph, tables of what e
 bench-serving: setup ## What the serving path is worth, and how fast it answers under load (BENCH=" " keeps what was trained)
 	@$(BIN)/python tests/bench/serving.py $(or $(BENCH),--fresh)
 
-bench-serving-shops: setup ## The serving path on Amazon Beauty and Goodbooks, where ../shared holds them (BENCH="--shops beauty" serves one)
+bench-serving-shops: setup ## The serving path on Amazon Beauty and Goodbooks, where --data, by default ../shared/data, holds them (BENCH="--shops beauty" serves one)
 	@$(BIN)/python tests/bench/serving_shops.py $(BENCH)
 
 bench-scale: .venv/.installed ## Training steps by neighbour sampling on 10 million purchase edges (BENCH="--batches 20" for fewer)

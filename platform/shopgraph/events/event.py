@@ -33,7 +33,9 @@ class Event(BaseModel):
     type: Literal["view", "search", "purchase", "rating", "basket_add", "basket_remove", "hide", "unhide"] = Field(
         description="what was done"
     )
-    event_id: Id | None = Field(None, description="sent twice, it counts once; without one, equal events count once")
+    event_id: Id | None = Field(
+        None, description="sent twice, it counts once; without one, equal events that say `at` count once"
+    )
     user_id: Id | None = Field(None, description="the shop's own user id, or a pseudonym (u_...)")
     session_id: Id | None = Field(None, description="the visit; enough where nobody has signed in")
     product_id: Id | None = Field(None, description="as answers name it; of every type but search")
