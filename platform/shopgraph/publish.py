@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from shopgraph.errors import InputError, PublishError
 from shopgraph.graph.connection import Graph
@@ -242,6 +241,8 @@ def _wanted(card: ModelVersion, family: str, snapshot: Snapshot) -> _Wanted:
 
 
 def _properties(card: ModelVersion, snapshot: Snapshot) -> dict[str, Any]:
+    import pyarrow.compute as pc  # not with the module, which web processes have too
+
     newest = [pc.max(table["at"]).as_py() for table in snapshot.relations.values() if "at" in table.column_names]
     return {
         "family": card.family,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-# neo4j's driver imports it where it is installed: 50 MB a process, for values that nothing here asks for
-sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+# neo4j's driver imports both where they are installed: 80 MB a process, for values that nothing here asks for
+BARRED = {"pandas", "pyarrow"} - sys.modules.keys()
+sys.modules.update(dict.fromkeys(BARRED))  # type: ignore[arg-type]
 
 import json
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from shopgraph_web.accounts import SCOPES, first_admin
 from shopgraph_web.application import create_app
 from shopgraph_web.keys import create_key, list_keys, revoke_key
 from shopgraph_web.server import Server
+
+if "pyarrow" in BARRED:
+    del sys.modules["pyarrow"]  # the driver is there now; a page that publishes vectors reads them by it
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 keys = typer.Typer(help="API keys of the programs that ask for recommendations.", no_args_is_help=True)

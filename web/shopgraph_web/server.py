@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
@@ -32,6 +33,8 @@ class Server(BaseApplication):
             "workers": self._settings.web_workers,
             "worker_class": "gthread",
             "threads": THREADS,
+            # clients that keep their connections would stay with whichever process took most of them: Linux deals them out
+            "reuse_port": sys.platform == "linux",
             "timeout": REQUEST_TIMEOUT_SECONDS,
             "graceful_timeout": GRACE_SECONDS,
             "limit_request_line": ADDRESS_BYTES,

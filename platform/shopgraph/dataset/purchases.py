@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import scipy.sparse as sp
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from shopgraph.dataset.snapshot import Snapshot
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -94,7 +94,7 @@ class Purchases:
 
 def times_ms(table: pa.Table) -> np.ndarray:
     """(rows,) int64; the oldest possible time where none is stated."""
-    return pc.fill_null(pc.cast(table["at"], pa.int64()), UNKNOWN_TIME).to_numpy()
+    return table["at"].cast("int64").fill_null(UNKNOWN_TIME).to_numpy()
 
 
 def to_ms(moment: datetime) -> int:

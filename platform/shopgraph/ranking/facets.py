@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from shopgraph.dataset.snapshot import Snapshot
 
 NONE = -1
@@ -80,7 +80,7 @@ def _levels(snapshot: Snapshot, count: int) -> list[np.ndarray]:
     tree, categories = snapshot.relations["CHILD_OF"], snapshot.nodes["Category"]
     parent = np.full(categories.num_rows + 1, NONE)
     parent[tree["start"].to_numpy()] = tree["end"].to_numpy()
-    level = np.append(pc.fill_null(categories["level"], 1).to_numpy(), 0)
+    level = np.append(categories["level"].fill_null(1).to_numpy(), 0)
     values, found = _first(snapshot, "IN_CATEGORY"), []
     for wanted in range(count, 0, -1):
         for _ in range(int(level.max(initial=0))):
@@ -96,6 +96,9 @@ def _both(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def _coded(texts: pa.ChunkedArray) -> np.ndarray:
     """(products,): equal texts have equal numbers; an empty one is nothing."""
+    import pyarrow as pa  # not with the module, which web processes have too
+    import pyarrow.compute as pc
+
     texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
     codes = pc.index_in(texts, pc.drop_null(pc.unique(texts)))
     return pc.fill_null(codes, NONE).to_numpy().astype(np.int64)

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 
 from shopgraph.dataset.purchases import WEEK_MS, Purchases, found
 
@@ -36,9 +35,9 @@ class Lines:
         table = snapshot.relations["PURCHASED"]
         return cls.stated(
             Purchases.of(snapshot),
-            pc.fill_null(table["quantity"], 1).to_numpy(),
-            pc.fill_null(table["amount"], np.nan).to_numpy(),
-            pc.fill_null(table["discount"], 0.0).to_numpy(),
+            table["quantity"].fill_null(1).to_numpy(),
+            table["amount"].fill_null(np.nan).to_numpy(),
+            table["discount"].fill_null(0.0).to_numpy(),
         )
 
     @classmethod
