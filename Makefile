@@ -76,8 +76,8 @@ bench-kg: .venv/.installed ## Clicks and rankings on Last.FM and Book-Crossing, 
 bench-text: setup ## New products and search by text and graph, tables of what each part gives (BENCH="--only year" runs a part)
 	@$(BIN)/python tests/bench/text.py $(or $(BENCH),--fresh)
 
-bench-serving: setup ## What the serving path is worth, and how fast it answers under load (BENCH=" " keeps what was trained)
-	@$(BIN)/python tests/bench/serving.py $(or $(BENCH),--fresh)
+bench-serving: setup ## What the serving path is worth, and how fast it answers under load (BENCH=--keep for the load alone)
+	@$(BIN)/python tests/bench/serving.py $(BENCH)
 
 bench-serving-shops: setup ## The serving path on Amazon Beauty and Goodbooks, where --data, by default ../shared/data, holds them (BENCH="--shops beauty" serves one)
 	@$(BIN)/python tests/bench/serving_shops.py $(BENCH)

@@ -61,8 +61,10 @@ BULK_LINES = 1_000
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--fresh", action="store_true", help="load, train and judge anew; else only the load is")
-    if options.parse_args().fresh:
+    options.add_argument(
+        "--keep", action="store_true", help="keep what was loaded, trained and judged; the load is borne anew"
+    )
+    if not options.parse_args().keep:
         shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True, exist_ok=True)
     settings, console = load_settings(home=HOME, clock="data", source="cj"), Console(highlight=False)
@@ -102,7 +104,7 @@ def accuracy(settings: Settings, journal: Journal) -> dict[str, object]:
     card = Registry(settings.models).get(trained["graph"])
     snapshot = open_snapshot(settings.snapshots, card.snapshot_id)
     if snapshot.before != CUT:
-        raise SystemExit(f"the snapshot ends at {snapshot.before}, not at {CUT}: run with --fresh")
+        raise SystemExit(f"the snapshot ends at {snapshot.before}, not at {CUT}: run without --keep")
     rows = judge_serving(settings, snapshot, trained.get("ranker"))
     users = np.random.default_rng(SEED).permutation(snapshot.ids("User"))[:REASONS].tolist()
     with build_serving(settings) as serving:

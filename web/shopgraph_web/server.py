@@ -33,7 +33,7 @@ class Server(BaseApplication):
             "workers": self._settings.web_workers,
             "worker_class": "gthread",
             "threads": THREADS,
-            # clients that keep their connections would stay with whichever process took most of them: Linux deals them out
+            # clients keep their connections, and a process that took most of them kept them: Linux deals them out
             "reuse_port": sys.platform == "linux",
             "timeout": REQUEST_TIMEOUT_SECONDS,
             "graceful_timeout": GRACE_SECONDS,
