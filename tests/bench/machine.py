@@ -30,15 +30,17 @@ def facts() -> dict[str, Any]:
     }
 
 
+def commit() -> str:
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False, timeout=10).stdout.strip()
+
+
 def write(name: str, figures: dict[str, float], tables: dict[str, Any], command: str = "") -> Path:
     """Write build/bench/NAME.json and return its path; BENCHMARKS.md has a section a command."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=10
-    ).stdout.strip()
     path = OUTPUT / f"{name}.json"
     command = command or f"make bench-{name}"
-    content = {"machine": facts(), "commit": commit, "command": command, "figures": figures, "tables": tables}
+    content = {"machine": facts(), "commit": commit(), "command": command, "figures": figures, "tables": tables}
     path.write_text(json.dumps(content, indent=2, default=str) + "\n")
     return path
 

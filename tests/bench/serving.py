@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import requests
-from machine import OUTPUT, show, write
+from machine import OUTPUT, commit, show, write
 from redis import Redis
 from rich.console import Console
 from serving_accuracy import SETTINGS, judge_serving, keys, lines
@@ -62,7 +62,7 @@ BULK_LINES = 1_000
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument(
-        "--keep", action="store_true", help="keep what was loaded, trained and judged; the load is borne anew"
+        "--keep", action="store_true", help="keep what was loaded, trained and judged, for the load alone"
     )
     if not options.parse_args().keep:
         shutil.rmtree(HOME, ignore_errors=True)
@@ -117,7 +117,7 @@ def accuracy(settings: Settings, journal: Journal) -> dict[str, object]:
     }
     return {
         "figures": keys(rows) | reasons,
-        "tables": {f"served, {setting}, weeks 49-53": lines(rows, setting) for setting in SETTINGS},
+        "tables": {f"served, {setting}, weeks 49-53, commit {commit()}": lines(rows, setting) for setting in SETTINGS},
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,7 +86,8 @@ def main() -> None:
         tables |= told
     if figures:
         figures["served.shops.total_s"] = time.perf_counter() - started
-        print(f"written to {write('serving_shops', figures, tables, 'make bench-serving-shops')}")
+        said = f' BENCH="{" ".join(sys.argv[1:])}"' if sys.argv[1:] else ""
+        print(f"written to {write('serving_shops', figures, tables, f'make bench-serving-shops{said}')}")
 
 
 def judged(shop: Shop, users: int) -> tuple[dict[str, Figures], dict[str, float]]:
