@@ -35,8 +35,11 @@ import pyarrow
 """
 SERVED = """
 from shopgraph.settings import load_settings
+from shopgraph_web.application import create_app
 from shopgraph_web.server import Server
-Server(load_settings()).run()
+settings = load_settings()
+create_app(settings)  # the accounts' tables are made once
+Server(settings).run()
 """
 CLIENTS = 16
 
