@@ -45,7 +45,7 @@ from shopgraph.wiring_serving import broker_url, build_serving, open_graph, rank
 HOME = OUTPUT / "serving"
 SHOPGRAPH = Path(sys.executable).with_name("shopgraph")
 TIMEOUT_SECONDS = 60
-WARM_UP_SECONDS, SECONDS = 20, 45
+WARM_UP_SECONDS, SECONDS = 40, 45
 FEW, MANY = 1, 16
 LONGEST, DRAWN = 20, 200
 """Users asked one after another: those of the longest histories, and others by lot."""
