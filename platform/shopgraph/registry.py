@@ -113,7 +113,7 @@ class Registry:
 
 
 def _write(entry: Vectors, path: Path) -> None:
-    import pyarrow as pa  # not with the module: 40 MB, and web processes read cards and no vectors
+    import pyarrow as pa  # not with the module: web processes read cards and no vectors
     import pyarrow.parquet as pq
 
     flat = pa.array(np.ascontiguousarray(entry.matrix, dtype=np.float32).ravel())

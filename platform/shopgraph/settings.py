@@ -82,8 +82,8 @@ class Settings(BaseSettings):
     retrain_hour: int = Field(3, ge=0, le=23)
     """Hour of the nightly retraining, local time."""
     retrain_config: str | None = None
-    """What every retraining sets that names nothing of its own, the nightly one too: JSON, or a file of it, by family
-    the fields, e.g. {"graph": {"encoder": "gat"}}."""
+    """What a retraining sets that names nothing of its own, as at night and from the panel: JSON, or a file of it, by
+    family the fields, e.g. {"graph": {"encoder": "gat"}}."""
     lease_seconds: float = 30.0
     """How long a worker process may be silent before its run goes on elsewhere."""
 

@@ -318,7 +318,7 @@ class Training:
     def _tracker(self, folder: Path) -> Tracker:
         from shopgraph.learning.tracker import open_tracker
 
-        return open_tracker(self.settings.tracker, folder, self.settings.tracker_address or None)
+        return open_tracker(self.settings.tracker, folder, self.settings.tracker_address)
 
     def device(self) -> str:
         """The device models train on, its threads capped where the settings say so."""

@@ -30,7 +30,7 @@ from shopgraph.cli.demo.companions import Companions
 from shopgraph.cli.demo.journal import Journal
 from shopgraph.cli.demo.loop import CUT, TRAIN, catch_up, load, train
 from shopgraph.dataset.snapshot import open_snapshot
-from shopgraph.events.stream import STREAM
+from shopgraph.events import shown, stream
 from shopgraph.graph.py2neo_session import Py2neoSession
 from shopgraph.ingest.journey import read_journey
 from shopgraph.privacy.pseudonym import open_pseudonymiser
@@ -64,7 +64,8 @@ def main() -> None:
     options.add_argument(
         "--keep", action="store_true", help="keep what was loaded, trained and judged, for the load alone"
     )
-    if not options.parse_args().keep:
+    keep = options.parse_args().keep
+    if not keep:
         shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True, exist_ok=True)
     settings, console = load_settings(home=HOME, clock="data", source="cj"), Console(highlight=False)
@@ -77,7 +78,7 @@ def main() -> None:
             journal.stage("catch_up", "Ingest weeks 45 to 53", lambda: catch_up(settings, graph, console))
         loaded = load_test(settings, companions)
     figures, tables = ({**judged[part], **loaded[part]} for part in ("figures", "tables"))
-    path = write("serving", figures, tables)
+    path = write("serving", figures, tables, "make bench-serving" + " BENCH=--keep" * keep)
     show(tables)
     print(f"written to {path}")
 
@@ -160,7 +161,7 @@ def load_test(settings: Settings, companions: Companions) -> dict[str, object]:
 def _without_earlier_load(settings: Settings) -> None:
     """What an earlier load told, in the graph or still waiting, would slow this one down, and change its answers."""
     with Redis.from_url(broker_url(settings), socket_timeout=TIMEOUT_SECONDS) as broker:
-        broker.delete(STREAM)
+        broker.delete(stream.STREAM, shown.STREAM)
     server = Neo4jServer(settings)
     graph = Py2neoSession(server.uri(), (settings.neo4j_user, server.password()), settings.neo4j_database)
     for told in ("()-[it:VIEWED]->()", "(it:Recommendation)"):

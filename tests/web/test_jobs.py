@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -52,12 +53,16 @@ def test_a_failed_job_shows_its_one_line(admin: FlaskClient, runs: RunLog) -> No
 
 
 def test_an_admin_starts_a_retraining_that_waits_in_the_queue(
-    admin: FlaskClient, jobs: Jobs, runs: RunLog, send_form: Callable
+    app: Flask, admin: FlaskClient, jobs: Jobs, runs: RunLog, send_form: Callable
 ) -> None:
     before = sum(jobs.waiting()[queue] for queue in (IO, CPU, GPU))
+    told = {"graph": {"encoder": "gat"}}
+    backend = app.extensions["shopgraph"]
+    backend.settings = backend.settings.model_copy(update={"retrain_config": json.dumps(told)})
     answer = send_form(admin, "/jobs/", "/jobs/retrain")
     run_id = answer.location.removeprefix("/jobs/")
     assert runs.get(run_id).status == "queued"
+    assert runs.get(run_id).details["config"] == told
     assert sum(jobs.waiting()[queue] for queue in (IO, CPU, GPU)) == before + 1
     assert "It waits for a worker" in admin.get(answer.location).text
 

@@ -320,3 +320,15 @@ def test_the_nightly_task_queues_a_retraining_unless_one_is_under_way(
         assert jobs.running() == queued
     shutil.rmtree(settings.home / "runs" / queued)
     valkey.flushdb()
+
+
+def test_the_command_tells_what_the_operator_set_unless_it_is_told_otherwise(
+    settings: Settings, runs: RunLog, broker: Broker
+) -> None:
+    told = {"graph": {"encoder": "gat"}}
+    usual = settings.model_copy(update={"retrain_config": json.dumps(told)})
+    for options, config in (((), told), (("--config", "{}"), {})):
+        asked = shopgraph(usual, "retrain", "--json", *options, stdout=subprocess.PIPE)
+        queued = json.loads(asked.communicate(timeout=120)[0])["run"]
+        assert runs.get(queued).details["config"] == config
+    Redis.from_url(broker.url()).flushdb()

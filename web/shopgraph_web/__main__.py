@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-# neo4j's driver imports both where they are installed: 80 MB a process, for values that nothing here asks for
+# neo4j's driver imports both where they are installed, for values that nothing here asks for
 BARRED = {"pandas", "pyarrow"} - sys.modules.keys()
 sys.modules.update(dict.fromkeys(BARRED))  # type: ignore[arg-type]
 
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shopgraph.errors import ServiceError, ShopgraphError
+from shopgraph.jobs import usual_config
 from shopgraph.recommend.standing import read_standing
 from shopgraph.services.local_process import free_port
 from shopgraph.settings import Settings, load_settings
@@ -47,8 +48,10 @@ def web(
     settings = found.model_copy(update={"web_host": host or found.web_host, "web_port": port or found.web_port})
     free_port(settings.web_port, settings.web_host)
     recommend_config(settings)  # what can't be read of it is said now, not in every answer
+    usual_config(settings)  # likewise
     _prepare_graph(settings)
     told = _first_sign_in(settings)
+    free_port(settings.web_port, settings.web_host)  # again: processes that share a port would share another shop's too
     address = f"http://{settings.web_host}:{settings.web_port}"
     console = Console(highlight=False)
     console.print(f"[bold]shopgraph[/bold] listens on [link={address}]{address}[/link]", soft_wrap=True)

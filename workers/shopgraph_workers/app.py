@@ -70,7 +70,7 @@ def create_app(settings: Settings) -> Celery:
     runs = RunFolder(settings.home / "runs")
     execution = Execution(lambda: build_training(settings), runs, terms, stopping)
     _register_steps(app, execution)
-    usual_config(settings)  # what can't be read of it is said now, not at night
+    usual_config(settings)  # a family that there is not, or no JSON, is said now; learners check fields when they train
     _register_nightly(app, url, execution, settings)
     _register_newcomers(app, execution)
     _register_lists(app, execution, settings)

@@ -44,7 +44,7 @@ def demo(
         Neo4jServer(settings).start()
         Broker(settings).start()
         address = _open_panel(settings, companions)
-        if "train" not in journal.stages:
+        if "catch_up" not in journal.stages:
             console.print("\n[bold]The panel is open; what follows can be watched there on the page Jobs.[/bold]")
             _say_where(settings, address, console)
         _learn_and_catch_up(settings, journal, companions, console)

@@ -58,10 +58,9 @@ def train(settings: Settings, graph: Graph, companions: Companions, console: Con
     later_purchases(settings, VALIDATION).write(holdout_file)
     runs = RunLog(graph)
     jobs = Jobs(broker_url(settings), runs.queue)
+    request = RetrainRequest(before=CUT, holdout_file=str(holdout_file), refit=False, force=True)
+    run_id = _unfinished(runs, request) or jobs.retrain(request)
     companions.start("worker", ["worker"], lambda: all(jobs.ping().values()), timeout_seconds=120)
-    run_id = _unfinished(runs) or jobs.retrain(
-        RetrainRequest(before=CUT, holdout_file=str(holdout_file), refit=False, force=True)
-    )
     with Bars(console) as bars:
         while True:
             run = runs.get(run_id)
@@ -77,9 +76,10 @@ def train(settings: Settings, graph: Graph, companions: Companions, console: Con
     return {"run": run_id, **run.summary}
 
 
-def _unfinished(runs: RunLog) -> str | None:
-    """A run that an interrupted demo left behind: the workers take it up again where it was."""
-    return next((run.id for run in runs.recent() if run.kind == "retrain" and run.finished_at is None), None)
+def _unfinished(runs: RunLog, request: RetrainRequest) -> str | None:
+    """A run that an interrupted demo left behind, not one begun in the panel: workers take it up again where it was."""
+    asked = request.model_dump(mode="json")
+    return next((run.id for run in runs.recent() if run.finished_at is None and run.details == asked), None)
 
 
 def score(settings: Settings, graph_version: str, console: Console) -> Figures:
