@@ -11,9 +11,8 @@ class Bars:
     """One live bar a step, from any reporter of `tracking.Progress` form."""
 
     def __init__(self, console: Console) -> None:
-        rest = Column(
-            ratio=1, no_wrap=True, overflow="ellipsis"
-        )  # a long message is cut, the figures before it are not
+        # a long message is cut, the figures before it are not
+        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
             TextColumn("  {task.description}"), BarColumn(16), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[message]}", table_column=rest), console=console, expand=True,
