@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from string import Template
 
 import psutil
 import pytest
@@ -48,7 +49,7 @@ class Shell:
         words = shlex.split(line.replace("~/myshop", str(self.home)))
         if words[0] == "export":
             name, _, value = words[1].partition("=")
-            self.environment[name] = value
+            self.environment[name] = Template(value).substitute(self.environment, PWD=ROOT)
             return ""
         if words[-1] == "&":
             with self.log(words[1]).open("wb") as output:
@@ -137,7 +138,8 @@ def test_a_shop_from_csv_to_page_as_the_readme_says(shell: Shell) -> None:
             releases = output
         if "rollback" in line:
             shell.interrupt()
-    assert [child.returncode for child in shell.background.values()] == [0, 0, 0]
+    ended = {name: child.returncode for name, child in shell.background.items()}
+    assert ended == {"worker": 0, "beat": 0, "web": 0, "events": 0}
     assert started_in(shell.home) == []
 
 
