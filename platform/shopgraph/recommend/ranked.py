@@ -73,7 +73,7 @@ class LearnedFusion:
         return ranker.contributions(_setting(context), context["user"], standing.own, standing.as_of, products)
 
     def explored(
-        self, best: Sequence[Fused], n: int, share: float, standing: Standing, context: Mapping[str, Any]
+        self, best: Sequence[Fused], n: int, weight: float, standing: Standing, context: Mapping[str, Any]
     ) -> list[Fused]:
         """See `explored`; of what the ranker ranked.
 
@@ -81,7 +81,7 @@ class LearnedFusion:
             InputError: the ranker's files are damaged.
         """
         ranker, products = self._ranker(standing), [item.id for item in best if RANKER in item.shares]
-        return explored(best, n, share, ranker.listed(_setting(context), products)) if ranker else list(best)
+        return explored(best, n, weight, ranker.listed(_setting(context), products)) if ranker else list(best)
 
     def _ranker(self, standing: Standing) -> ServedRanker | None:
         version = standing.versions.get(RANKER)

@@ -38,21 +38,24 @@ def one_of_each(fused: Sequence[Fused], groups: Mapping[str, str], taken: Collec
     return kept
 
 
-def explored(fused: Sequence[Fused], n: int, share: float, listed: Mapping[str, int]) -> list[Fused]:
+def explored(fused: Sequence[Fused], n: int, weight: float, listed: Mapping[str, int]) -> list[Fused]:
     """The list with the last of its first `n` places given to what few users would be shown.
 
-    A share of the places, rounded, goes to those of the rest that the fewest users' lists name, equal ones in their
-    order; what they take the places of comes after the first `n`.
+    The first `n` are those of the greatest score + weight * spread / listed, spread being how far the scores of the
+    first `n` lie apart: a product that one user's list alone names gains `weight` spreads, one that a thousand name next
+    to nothing. Those that score alone puts there stay in front, in their order; what gives way comes after the first `n`.
 
     Args:
-        listed: users whose lists name a product; what is not there is left where it is.
+        listed: users whose lists name a product; what is not there gains nothing.
     """
-    kept = n - round(share * n)
-    rest = [place for place in range(kept, len(fused)) if fused[place].id in listed]
-    rare = sorted(sorted(rest, key=lambda place: (listed[fused[place].id], place))[: n - kept])
-    chosen = set(rare)
-    others = [place for place in range(kept, len(fused)) if place not in chosen]
-    return [fused[place] for place in (*range(min(kept, len(fused))), *rare, *others)]
+    if len(fused) <= n:
+        return list(fused)
+    spread = fused[0].score - fused[n - 1].score
+    value = [item.score + weight * spread / listed[item.id] if listed.get(item.id) else item.score for item in fused]
+    chosen = sorted(range(len(fused)), key=lambda place: (-value[place], place))[:n]
+    front, back = sorted(place for place in chosen if place < n), [place for place in chosen if place >= n]
+    rest = sorted(set(range(len(fused))) - set(chosen))
+    return [fused[place] for place in (*front, *back, *rest)]
 
 
 def diversified(

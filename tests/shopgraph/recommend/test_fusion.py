@@ -82,11 +82,16 @@ def test_scores_of_any_sign_say_what_is_relevant(scores: list[float]) -> None:
     assert [item.id for item in diversified(fused, {}, 3, 0.5)] == ["a", "b", "c"]
 
 
-def test_the_last_places_of_a_page_go_to_what_the_fewest_lists_name() -> None:
+def test_the_last_places_of_a_page_go_to_what_few_lists_name() -> None:
     fused = [Fused(name, 1.0 - place / 10, ("a",), None) for place, name in enumerate("abcdefg")]
     listed = {"a": 1, "b": 9, "c": 9, "d": 5, "e": 2, "f": 9, "g": 2}
-    found = [item.id for item in explored(fused, 4, 0.5, listed)]
-    assert found == ["a", "b", "e", "g", "c", "d", "f"]
-    assert [item.id for item in explored(fused, 4, 0.0, listed)] == list("abcdefg")
-    assert [item.id for item in explored(fused, 4, 0.25, {"f": 3})] == ["a", "b", "c", "f", "d", "e", "g"]
-    assert explored(fused[:2], 4, 0.5, listed) == fused[:2]
+
+    def found(weight: float, listed: dict[str, int]) -> str:
+        return "".join(item.id for item in explored(fused, 4, weight, listed))
+
+    assert found(0.0, listed) == "abcdefg"
+    assert found(0.5, listed) == "abcdefg"  # d 0.7 + 0.15 / 5 is above e 0.6 + 0.15 / 2
+    assert found(2.0, listed) == "abcedfg"  # e 0.6 + 0.6 / 2 is above c 0.8 + 0.6 / 9 and d 0.7 + 0.6 / 5
+    assert found(4.0, listed) == "abegcdf"  # e 1.2 and g 1.0, c 0.93 and d 0.94
+    assert found(4.0, {"f": 3}) == "abcfdeg"  # what no list names gains nothing
+    assert explored(fused[:2], 4, 4.0, listed) == fused[:2]

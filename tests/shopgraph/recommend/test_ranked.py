@@ -111,22 +111,26 @@ def test_the_ranker_finds_the_taste_that_its_source_does_not_know(shop: Any) -> 
 
 
 def test_the_last_places_go_to_what_few_are_shown_and_pages_do_not_overlap(shop: Any) -> None:
-    def asked(exploration: float, **given: Any) -> list[str]:
+    def asked(exploration: float, **given: Any) -> list[Any]:
         folder = shop.registry.folder
         recommends = Recommender(
             shop.graph, Clock(shop.graph, "data"), QueryVectors(folder), RecommendConfig(exploration=exploration),
             LearnedFusion(shop.graph, folder),
         )  # fmt: skip
-        return [item.id for item in recommends.recommend("u_0", exclude_owned=True, **given).items]
+        return list(recommends.recommend("u_0", exclude_owned=True, **given).items)
 
-    plain, half = asked(0.0, n=20), asked(0.5, n=4)
+    scores = {item.id: item.score for item in asked(0.0, n=20)}
+    plain, four = list(scores), [item.id for item in asked(8.0, n=4)]
     served = ServedRanker.load(shop.registry.folder / shop.ranker / FOLDER)
     listed = served.listed("novel", plain)
     assert listed == {product: sum(product in names(served, user) for user in range(USERS)) for product in plain}
-    assert half[:2] == plain[:2]
-    rare = sorted(plain[2:], key=lambda product: (listed[product], plain.index(product)))[:2]
-    assert half[2:] == sorted(rare, key=plain.index)
-    assert asked(0.5, n=4) + asked(0.5, n=4, offset=4) == list(dict.fromkeys([*half, *plain]))[:8]
+    spread = scores[plain[0]] - scores[plain[3]]
+    value = {product: scores[product] + 8.0 * spread / listed[product] for product in plain}
+    assert set(four) == set(sorted(plain, key=lambda product: -value[product])[:4])
+    assert [product for product in four if product in plain[:4]] == [product for product in plain[:4] if product in four]
+    assert set(four) != set(plain[:4])
+    pages = [item.id for offset in (0, 4) for item in asked(8.0, n=4, offset=offset)]
+    assert pages == list(dict.fromkeys([*four, *plain]))[:8]
 
 
 def names(served: ServedRanker, user: int) -> set[str]:
