@@ -27,7 +27,7 @@ _LINE = re.compile(r"//\s*(\w+):\s*(.*?)\s*$")
 _COMMENT = re.compile(r"^\s*//(?:\s(.*))?$")
 _STRING_OR_COMMENT = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _PARAMETER = re.compile(r"\$(?!(?:any|all)\()(\w+)")  # `$any($labels)` is Cypher's own word, not a parameter
-_WRITES = re.compile(r"\b(CREATE|MERGE|SET|DELETE|REMOVE|DROP|FOREACH|LOAD\s+CSV)\b", re.IGNORECASE)
+_WRITES = re.compile(r"\b(CREATE|INSERT|MERGE|SET|DELETE|REMOVE|DROP|FOREACH|LOAD\s+CSV)\b", re.IGNORECASE)
 _SCHEMA = re.compile(r"\b(CREATE|DROP|ALTER)\b.*\b(INDEX|CONSTRAINT|DATABASE)\b", re.IGNORECASE | re.DOTALL)
 _RETURN = re.compile(r"\bRETURN\b", re.IGNORECASE)
 _TAIL = re.compile(r"\b(ORDER\s+BY|SKIP|LIMIT|UNION)\b", re.IGNORECASE)
@@ -50,6 +50,11 @@ class Query:
     text: str
     purpose: str
     path: Path
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of a shop's own folder."""
+        return HERE not in self.path.parents
 
 
 class QueryCatalogue(Mapping[str, Query]):

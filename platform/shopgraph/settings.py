@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shopgraph.errors import ConfigurationError
@@ -48,8 +48,8 @@ class Settings(BaseSettings):
     cypher_path: Path | None = None
     """A folder of the shop's own named query files; read mode only."""
     exploration: float = Field(0.0, ge=0, le=100)
-    """Of what is new to a user, how much it counts that few are shown a product, for which a page's last places give way:
-    5 shows about twice as many products."""
+    """Of what is new to a user, how much it counts that few are shown a product, for which a page's last places give
+    way: 5 shows about twice as many products."""
     fusion: str | None = None
     """What `recommend()` asks in each setting and how loudly: JSON, or a file of it, of fields to set anew, e.g.
     {"novel": {"weights": {"my_source": 0.2, "popular_lately": 0}}}."""
@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     family the fields, e.g. {"graph": {"encoder": "gat"}}."""
     lease_seconds: float = 30.0
     """How long a worker process may be silent before its run goes on elsewhere."""
+
+    @field_validator("cypher_path", mode="before")
+    @classmethod
+    def _no_folder(cls, given: object) -> object:
+        """An empty variable, as containers set those that nobody set, names no folder."""
+        return given or None
 
     @property
     def secrets(self) -> Path:

@@ -32,7 +32,7 @@ from shopgraph.sample import write_sample
 from shopgraph.services.broker import Broker
 from shopgraph.settings import Settings
 from shopgraph.tracking import Run, RunLog
-from shopgraph.wiring_serving import build_serving
+from shopgraph.wiring_serving import build_serving, rank_ahead_now
 from shopgraph_workers.run_state import RunFolder, RunState
 
 Found = TypeVar("Found")
@@ -159,9 +159,12 @@ def test_a_retraining_ends_in_a_release(
 def test_a_ranker_is_trained_by_the_workers_and_answers(
     settings: Settings, shop: Graph, jobs: Jobs, runs: RunLog, workers: psutil.Process
 ) -> None:
+    assert rank_ahead_now(shop, settings) is not None
     run = ended(runs, jobs.retrain(RetrainRequest(families=["ranker"], config={"ranker": RANKER})))
     assert (run.status, run.error) == ("succeeded", None)
     served = serving(shop).families["ranker"]
+    listed = until(lambda: found if (found := shop.record("ranked_serving"))["slot"] else None)
+    assert listed["release"] == serving(shop).id, "lists of the release before are made anew for the one that serves"
     assert served.version == run.summary["ranker"]
     card = Registry(settings.models).get(served.version)
     assert 0 < card.metrics["novel.ndcg@20"] <= 1

@@ -9,6 +9,7 @@ from typing import cast
 
 from flask import current_app
 
+from shopgraph.errors import ConfigurationError, ServiceError
 from shopgraph.events.intake import Intake
 from shopgraph.events.shown import ShownLog
 from shopgraph.jobs import Jobs
@@ -38,6 +39,8 @@ class Backend:
         self._shown: ShownLog | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._door = threading.Lock()
+        """Events come in while another thread waits for a Neo4j that does not answer."""
 
     def serving(self) -> Serving:
         """The process's own `Serving`.
@@ -64,16 +67,19 @@ class Backend:
         """The door for events.
 
         Raises:
-            ServiceError: the managed broker does not run; the next call tries again.
+            ServiceError: the broker does not run, or may lose what it accepts; the next call tries again.
         """
-        with self._lock:
+        with self._door:
             if self._intake is None:
-                self._intake = build_intake(self.settings)
+                try:
+                    self._intake = build_intake(self.settings)
+                except ConfigurationError as error:
+                    raise ServiceError(str(error)) from None
             return self._intake
 
     def shown(self) -> ShownLog:
         """What keeps what this process shows; it asks for no broker that answers."""
-        with self._lock:
+        with self._door:
             if self._shown is None:
                 self._shown = ShownLog(lambda: broker_url(self.settings))
             return self._shown
@@ -83,8 +89,9 @@ class Backend:
 
         A Neo4j that answers stays: others are being answered from it, and what failed may be the broker.
         """
-        with self._lock:
+        with self._door:
             self._intake = None
+        with self._lock:
             gone = self._serving if self._serving is not None and self._serving.graph.lost else None
             if gone is not None:
                 self._serving = None

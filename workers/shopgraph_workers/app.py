@@ -28,11 +28,11 @@ from shopgraph.jobs import (
 from shopgraph.settings import Settings
 from shopgraph.wiring_serving import broker_url, rank_ahead_now
 from shopgraph.wiring_training import build_training
-from shopgraph_workers.execution import RUN, DroppedError, Execution, StoppingError
+from shopgraph_workers.execution import LAST_STEP, RUN, DroppedError, Execution, StoppingError
 from shopgraph_workers.lease import LeaseTerms
 from shopgraph_workers.recovery import Recovery
 from shopgraph_workers.run_state import RunFolder
-from shopgraph_workers.schedule import beat_schedule, local_zone
+from shopgraph_workers.schedule import LATE_SECONDS, beat_schedule, local_zone
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +83,8 @@ def _register_steps(app: Celery, execution: Execution) -> None:
     for name, queue in RETRAIN_STEPS.items():
 
         def perform(self: Task, run_id: str, request: dict[str, Any]) -> None:
+            publishes = self.name == LAST_STEP
+            listed = publishes and _lists_serve(execution)
             try:
                 execution.perform(self.name, run_id, request)
             except StoppingError:
@@ -90,8 +92,19 @@ def _register_steps(app: Celery, execution: Execution) -> None:
             except DroppedError as error:
                 logger.warning("%s ends: %s", self.name, error)
                 raise Ignore from None
+            if listed and not _lists_serve(execution):  # those there were are of the release before
+                app.send_task(RANK_AHEAD, queue=CPU, expires=LATE_SECONDS)
 
         app.task(perform, name=name, queue=queue, bind=True, shared=False)
+
+
+def _lists_serve(execution: Execution) -> bool:
+    """Whether the release that serves has lists that were ranked ahead."""
+    try:
+        found = execution.training.graph.record("ranked_serving")
+    except ServiceError:  # the step finds that out too, and says so
+        return False
+    return found is not None and found["slot"] is not None
 
 
 def _register_nightly(app: Celery, url: str, execution: Execution, settings: Settings) -> None:

@@ -15,8 +15,8 @@ CALL (seer, visit) {
   UNWIND [seer, visit] AS who
   MATCH (who)-[h:HID]->(p:Product)
   WITH p, max(h.at) AS hid
-  WHERE NOT EXISTS { (seer)-[back:UNHID]->(p) WHERE back.at >= hid }
-    AND NOT EXISTS { (visit)-[back:UNHID]->(p) WHERE back.at >= hid }
+  WHERE NOT EXISTS { (seer)-[back:UNHID]->(p) WHERE back.at > hid }
+    AND NOT EXISTS { (visit)-[back:UNHID]->(p) WHERE back.at > hid }
   RETURN collect(p.id) AS hidden
 }
 CALL (lines, hidden) {

@@ -2,8 +2,8 @@
 // mode: read
 // params: limit, without, categories, min_price, max_price, unbought_before
 // returns: items, scores, via
-// What nobody had bought before a moment, of the 20 lowest categories that sold best lately: of each, by the lot of their
-// ids, 50 at most, the first of all categories before the second of any. Only of some categories (any, where none is given) and
+// What nobody had bought before a moment, of the 20 lowest categories that sold best lately: of each the 50
+// that came last at most, the first of all categories before the second of any. Only of some categories (any, where none is given) and
 // within bounds of price. `via` is the category.
 CYPHER 25
 MATCH (p:Product)

@@ -63,8 +63,8 @@ CALL (u, s, as_of) {
   MATCH (who)-[h:HID]->(p:Product)
   WHERE h.at < as_of
   WITH p, max(h.at) AS hid
-  WHERE NOT EXISTS { (u)-[back:UNHID]->(p) WHERE back.at >= hid AND back.at < as_of }
-    AND NOT EXISTS { (s)-[back:UNHID]->(p) WHERE back.at >= hid AND back.at < as_of }
+  WHERE NOT EXISTS { (u)-[back:UNHID]->(p) WHERE back.at > hid AND back.at < as_of }
+    AND NOT EXISTS { (s)-[back:UNHID]->(p) WHERE back.at > hid AND back.at < as_of }
   RETURN collect(p.id) AS hidden
 }
 CALL (u, as_of) {

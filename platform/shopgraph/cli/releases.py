@@ -49,7 +49,11 @@ def rollback(
         def report(step: str, done: int, total: int, message: str = "") -> None:
             bar.update(task, description=step, completed=done, total=total)
 
+        before = graph.record("ranked_serving")
         release = publish_again(graph, Registry(settings.models), to, report)
+    if before is not None and before["slot"] is not None:
+        hint = "everybody is answered live until `shopgraph rank` makes lists of this release"
+        Console(stderr=True, highlight=False).print(hint, soft_wrap=True)
     print(json.dumps(asdict(release), default=str) if as_json else _said(release))
 
 

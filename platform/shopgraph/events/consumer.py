@@ -128,7 +128,7 @@ class Consumer:
     def _write(self, entries: Sequence[Entry]) -> set[tuple[str, str]]:
         """Types and lines of those whose product is not there."""
         once = {_key(entry): entry for entry in reversed(entries)}
-        at_ms = {key: self._at_ms(entry) for key, entry in once.items()}
+        at_ms = self._at_ms(entries)
         kinds = sorted(once.values(), key=lambda entry: (entry.event.type, entry.event.label))
         missing: set[tuple[str, str]] = set()
         for (kind, label), group in groupby(kinds, key=lambda entry: (entry.event.type, entry.event.label)):
@@ -152,10 +152,18 @@ class Consumer:
         (told,) = self._graph.write("events_written", rows=rows, label=label, type=relation, target=target, **stamps)
         return set(told["unknown"])
 
-    def _at_ms(self, entry: Entry) -> int:
-        if entry.event.at_ms is not None:
-            return entry.event.at_ms
-        return entry.arrived_ms if self._now is None else round(self._now().timestamp() * 1000)
+    def _at_ms(self, entries: Sequence[Entry]) -> dict[tuple[str, str], int]:
+        """When each happened, the first where several are one event.
+
+        By the data's clock, which is read once, those that do not say so follow each other by a millisecond.
+        """
+        silent = [entry for entry in entries if entry.event.at_ms is None]
+        start = round(self._now().timestamp() * 1000) if silent and self._now is not None else None
+        arrived = {entry.id: entry.arrived_ms if start is None else start + n for n, entry in enumerate(silent)}
+        return {
+            _key(entry): arrived[entry.id] if entry.event.at_ms is None else entry.event.at_ms
+            for entry in reversed(entries)
+        }
 
     def _forget(self) -> None:
         """Remove sessions, and what was shown, of long ago, now and then."""

@@ -101,6 +101,19 @@ class Graph:
         """Run a read query; all its records."""
         return self._read(name, params, lambda found: [record.data() for record in found])
 
+    def explain(self, name: str) -> None:
+        """Have the server plan a read query, and not run it.
+
+        Raises:
+            QueryError: it can't be planned.
+        """
+        query = self.queries[name]
+        with (
+            self._told(query),
+            self.driver.session(database=self.database, default_access_mode=neo4j.READ_ACCESS) as session,
+        ):
+            session.run(neo4j.Query(f"EXPLAIN {query.text}", timeout=self._timeout_seconds)).consume()
+
     def record(self, name: str, /, **params: Any) -> Record | None:
         """Run a read query that answers with at most one (wide) record."""
         found = self.read(name, **params)

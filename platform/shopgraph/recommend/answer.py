@@ -46,9 +46,9 @@ class Recommendations:
     """Model version by family."""
     as_of: datetime
     step: str
-    """How far down the chain for newcomers the answer comes from: personal, session, segment or popular; of products
-    that nobody has bought yet: personal or arrivals; for products like a product: similar; like several: like; for a
-    query: search, or words where no query encoder is there."""
+    """How far down the chain for newcomers the answer comes from: personal, session, segment, category or popular; of
+    products that nobody has bought yet: personal or arrivals; for products like a product: similar; like several: like;
+    for a query: search, or words where no query encoder is there."""
     note: str = ""
     """What whoever runs the shop should know of this answer, such as rules that leave nothing."""
     next_offset: int | None = None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shopgraph.errors import ConfigurationError
+from shopgraph.errors import ConfigurationError, OverdueError, QueryError
 from shopgraph.graph.connection import Graph
 from shopgraph.schema import SLOTS
 from shopgraph_cypher import Query, QueryCatalogue
+
+logger = logging.getLogger(__name__)
 
 SOURCE_RETURNS = ("items", "scores", "via")
 PARAMETERS = frozenset(
@@ -89,7 +92,7 @@ class Sources:
         return frozenset(self._graph.queries[f"{name}_{SLOTS[0]}" if name in self._slotted else name].params)
 
     def require(self, names: Iterable[str]) -> None:
-        """Refuse a name that has no query file, or whose file is no source.
+        """Refuse a name that has no query file, or whose file is no source; of a shop's own, one that can't be planned.
 
         Raises:
             ConfigurationError: naming the first such name.
@@ -103,20 +106,36 @@ class Sources:
                         f"candidate source {name!r}: {file}.cypher must exist, return {', '.join(SOURCE_RETURNS)} "
                         f"and take only {', '.join(sorted(PARAMETERS))}"
                     )
+                if query.own:
+                    self._plan(query)
+
+    def own(self, name: str) -> bool:
+        """Whether a source is a shop's own: what learned from the house's sources knows nothing of it."""
+        return self._graph.queries[f"{name}_{SLOTS[0]}" if name in self._slotted else name].own
 
     def candidates(self, name: str, context: Mapping[str, Any], slots: Mapping[str, str]) -> list[Candidate]:
-        """Run one source; nothing when its family serves from no slot yet."""
+        """Run one source; nothing when its family serves from no slot yet, and of a shop's own where it fails."""
         if name in self._slotted:
             slot = slots.get(name.partition("_")[0])
             if slot is None:
                 return []
             name = f"{name}_{slot}"
         query = self._graph.queries[name]
-        found = self._graph.wide(name, **{parameter: context[parameter] for parameter in query.params})
-        return [
-            Candidate(item, score, via)
-            for item, score, via in zip(found["items"], found["scores"], found["via"], strict=True)
-        ]
+        try:
+            found = self._graph.wide(name, **{parameter: context[parameter] for parameter in query.params})
+            offered = list(zip(*(found[column] for column in SOURCE_RETURNS), strict=True))
+        except (QueryError, OverdueError, ValueError) as error:
+            if not query.own:
+                raise
+            logger.warning("candidate source %s (%s) is left out of this answer: %s", name, query.path, error)
+            return []
+        return [Candidate(item, score, via) for item, score, via in offered]
+
+    def _plan(self, query: Query) -> None:
+        try:
+            self._graph.explain(query.name)
+        except QueryError as error:
+            raise ConfigurationError(f"candidate source {query.name!r} ({query.path}): {error}") from None
 
 
 def _is_source(query: Query) -> bool:

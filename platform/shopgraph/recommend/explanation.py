@@ -15,6 +15,7 @@ RELATION_ORDER = (BOUGHT_WITH, "WRITTEN_BY", "IN_CATEGORY", "MADE_BY", "HAS_ATTR
 SHARED_LABEL = {"WRITTEN_BY": "Author", "IN_CATEGORY": "Category", "MADE_BY": "Brand", "HAS_ATTRIBUTE": "Attribute"}
 PREFERRED = {
     "category_favourites": ("IN_CATEGORY",),
+    "popular_in_category": ("IN_CATEGORY",),
     "text_neighbours": ("WRITTEN_BY", "IN_CATEGORY", "MADE_BY"),
     "text_like_these": ("WRITTEN_BY", "IN_CATEGORY", "MADE_BY"),
     "similar_text": ("WRITTEN_BY", "IN_CATEGORY", "MADE_BY"),
@@ -42,6 +43,22 @@ ALONE = {
     PIN: "Chosen by the shop",
 }
 """In words, why a source that knows nothing of the user offers what nobody bought lately and no path leads to."""
+NEAR = "Close to what you like in the learned graph"
+SPOKEN_FOR = {
+    "graph": NEAR,
+    "graph_neighbours": NEAR,
+    "graph_like_these": "Close to what you named in the learned graph",
+    "similar_graph": "Close to it in the learned graph",
+    "session_neighbours": "Close to what you looked at in the learned graph",
+    "text": "Described like what you like",
+    "text_neighbours": "Described like what you like",
+    "text_new_arrivals": "Described like what you like",
+    "text_like_these": "Described like what you named",
+    "similar_text": "Described like it",
+    "popular_in_segment": "Bought lately by people of your segment",
+    **dict.fromkeys(("item_knn", "ease", "user_knn", "ials"), "Bought by people who buy what you buy"),
+}
+"""In words, what a source means by a product that no path leads to and few people bought lately."""
 POPULAR_SOURCES = frozenset({"popular_lately", "popular_in_segment"})
 
 
@@ -73,12 +90,11 @@ def explain(user_id: str, item: Fused, facts: Facts, features: Mapping[str, floa
         times = "once" if facts.times == 1 else f"{facts.times} times"
         text = f"You bought this {times}, last on {facts.last:%d %B %Y}"
         return Reason(text, [user, _relation("PURCHASED"), target])
-    popular = _popular(facts.popularity)
     if item.sources[0] in POPULAR_SOURCES and facts.popularity:
-        return Reason(popular, [])
+        return Reason(_popular(facts.popularity), [])
     chosen = chosen_path(item, facts, features)
     if chosen is None:
-        return Reason(popular if facts.popularity else ALONE.get(item.sources[0], popular), [])
+        return Reason(_popular(facts.popularity) if facts.popularity else _without_a_path(item), [])
     return Reason(_words(chosen), _path(user, chosen, target))
 
 
@@ -99,9 +115,12 @@ def _by_features(features: Mapping[str, float]) -> list[str]:
     return sorted((relation for relation, added in total.items() if added > 0), key=lambda one: -total[one])
 
 
+def _without_a_path(item: Fused) -> str:
+    spoken = {**SPOKEN_FOR, **ALONE}
+    return next((spoken[source] for source in item.sources if source in spoken), "Ranked high for you by the shop")
+
+
 def _popular(buyers: int) -> str:
-    if not buyers:
-        return "Close to what you like in the learned graph"
     return f"Bought by {buyers} {'person' if buyers == 1 else 'people'} in the last four weeks"
 
 

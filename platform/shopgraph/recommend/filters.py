@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,8 @@ class Filters:
     max_price: float | None = None
     unbought_before: datetime | None = None
     """Only what nobody had bought before this moment."""
+    denied: Collection[tuple[str, str]] = ()
+    """Labels (Product, Brand, Category) and ids that rules filter out."""
 
     def __post_init__(self) -> None:
         if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
@@ -39,8 +41,13 @@ class Filters:
 
     @property
     def narrow(self) -> bool:
-        """Whether they may refuse what a source offers."""
+        """Whether the caller may refuse what a source offers."""
         return bool(self.categories) or (self.min_price, self.max_price, self.unbought_before) != (None, None, None)
+
+    @property
+    def restrict(self) -> bool:
+        """Whether anybody may: the caller, or a rule."""
+        return self.narrow or bool(self.denied)
 
     @property
     def filler(self) -> str:
@@ -62,7 +69,11 @@ ANYTHING = Filters()
 
 def allowed(graph: Graph, items: Sequence[str], filters: Filters) -> set[str]:
     """Those that may be shown now and pass."""
-    return set(graph.wide("allowed", items=list(items), **filters.bounds)["items"])
+    denied = {
+        f"denied_{plural}": [target for of, target in filters.denied if of == label]
+        for label, plural in (("Product", "products"), ("Brand", "brands"), ("Category", "categories"))
+    }
+    return set(graph.wide("allowed", items=list(items), **filters.bounds, **denied)["items"])
 
 
 def filled(fused: Sequence[Fused], filler: Sequence[Candidate], source: str) -> list[Fused]:

@@ -68,10 +68,14 @@ class FusionConfig:
         )
     )
     """Where they may not."""
-    session: Blend = field(default_factory=lambda: Blend({"session_neighbours": 1.0, "popular_lately": 0.1}))
+    session: Blend = field(
+        default_factory=lambda: Blend({"session_neighbours": 1.0, "popular_in_category": 0.2, "popular_lately": 0.1})
+    )
     """For a newcomer who has looked at something; its session_neighbours also joins the first two in a session."""
     segment: Blend = field(default_factory=lambda: Blend({"popular_in_segment": 1.0}))
     """For a newcomer of whom only attributes are known."""
+    category: Blend = field(default_factory=lambda: Blend({"popular_in_category": 1.0}))
+    """For a stranger who asks for some categories."""
     popular: Blend = field(default_factory=lambda: Blend({"popular_lately": 1.0}))
     """For anyone else."""
     new: Blend = field(default_factory=lambda: Blend({"text_new_arrivals": 1.0, "attribute_paths": 0.5}))
@@ -135,15 +139,17 @@ class Fused:
     """What each source adds to the score; empty where a score is no sum."""
 
 
-def fuse(lists: Mapping[str, Sequence[Candidate]], blend: Blend) -> list[Fused]:
+def fuse(lists: Mapping[str, Sequence[Candidate | None]], blend: Blend) -> list[Fused]:
     """Score each product by the sum over sources of weight / (rank_offset + rank), ranks counted from 1.
 
     Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods",
-    SIGIR 2009; the weights are ours. Ties go by id.
+    SIGIR 2009; the weights are ours. Ties go by id. None in a list holds a rank that nothing is offered at.
     """
     offered: dict[str, list[tuple[float, str, str | None]]] = {}
     for source, candidates in lists.items():
         for rank, candidate in enumerate(candidates, start=1):
+            if candidate is None:
+                continue
             share = blend.weights[source] / (blend.rank_offset + rank)
             offered.setdefault(candidate.id, []).append((share, source, candidate.via))
     fused = []

@@ -59,25 +59,27 @@ class Governance:
         """
         if not 0 <= diversity <= 1:
             raise InputError(f"diversity = {diversity}: it is from 0 to 1")
-        chooses = standing.rules or standing.has_variants or filters.narrow or place.interleaves
+        chooses = standing.rules or standing.has_variants or filters.restrict or place.interleaves
         unlike = diversity or any(way.diversity for way in place.ways)
         return None if chooses or unlike else page.wanted + len(session)
 
     def filtered(
         self, fused: list[Fused], filters: Filters, context: Mapping[str, Any], standing: Standing
-    ) -> list[Fused]:
-        """What passes, and after it what their filler offers within them."""
+    ) -> tuple[list[Fused], str]:
+        """What passes, with what is to be said of it; after it what their filler offers within the caller's."""
+        passing, note = self.passing(fused, filters, standing)
         if not filters.narrow:
-            return fused
+            return passing, note
         filler = self.sources.candidates(filters.filler, context, standing.slots)
-        return filled(self.passing(fused, filters), filler, filters.filler)
+        return filled(passing, filler, filters.filler), ""
 
-    def passing(self, fused: list[Fused], filters: Filters) -> list[Fused]:
+    def passing(self, fused: list[Fused], filters: Filters, standing: Standing) -> tuple[list[Fused], str]:
         """What passes, alone: what is popular is no answer to a question about other products."""
-        if not filters.narrow:
-            return fused
-        passing = allowed(self.graph, [item.id for item in fused], filters)
-        return [item for item in fused if item.id in passing]
+        if not filters.restrict:
+            return fused, ""
+        found = allowed(self.graph, [item.id for item in fused], filters)
+        passing = [item for item in fused if item.id in found]
+        return passing, "" if filters.narrow else nothing_left(fused, passing, standing.rules)
 
     def ruled(
         self,
@@ -130,7 +132,7 @@ class Governance:
 
         Rules come last: what one says of a list, such as a cap or a pin's place, holds for what is shown.
         """
-        most = page.pool_of(standing.has_variants)
+        most = page.pool_of(standing.may_lose)
         sides = [
             self._unlike(pool, most, max(diversity, way.diversity), standing)
             for pool, way in zip(pools, place.ways, strict=True)

@@ -13,9 +13,9 @@ MOST_ITEMS = 100
 UNLIKE_AMONG = 5
 """Times as many products as a page holds, among which unlike ones are looked for."""
 DEEPER = 5
-"""Times as much is asked of sources where filters, or variants of one product, may take away what they offer."""
-VARIANTS = 3
-"""Times as many, where products have variants."""
+"""Times as much is asked of sources where filters, caps, or variants of one product, may take away what they offer."""
+LOSSES = 3
+"""Times as many, where products have variants or are capped."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,16 @@ class Page:
             raise InputError(f"offset = {self.offset}: a page of {self.n} begins at 0 to {MOST_ITEMS - self.n}")
 
     def depth(self, may_lose: bool) -> int:
-        """Products to be left of what sources are asked for; more where filters or variants may take some away."""
+        """Products to be left of what sources are asked for; more where some may be taken away."""
         return DEEPER * self.n if may_lose else self.n
 
-    def pool_of(self, has_variants: bool) -> int:
+    def pool_of(self, may_lose: bool) -> int:
         """Products that rules and unlikeness choose from: as many whatever the offset, so that pages do not overlap.
 
         Args:
-            has_variants: whether some of them may be variants of each other, of which one is kept.
+            may_lose: whether some may go afterwards: variants, of which one is kept, or what is above a cap.
         """
-        return max(UNLIKE_AMONG * self.n, MOST_ITEMS) * (VARIANTS if has_variants else 1)
+        return max(UNLIKE_AMONG * self.n, MOST_ITEMS) * (LOSSES if may_lose else 1)
 
     @property
     def wanted(self) -> int:

@@ -33,3 +33,7 @@ class Question:
     """The product that speaks for every answer; by default each source names one."""
     silent: Sequence[str] = ()
     """Sources of the blend that are not asked."""
+
+
+def like_product(product_id: str) -> Question:
+    return Question("similar", "similar", {"product": product_id}, [product_id], product_id)

@@ -83,6 +83,12 @@ class LearnedFusion:
         ranker, products = self._ranker(standing), [item.id for item in best if RANKER in item.shares]
         return explored(best, n, weight, ranker.listed(_setting(context), products)) if ranker else list(best)
 
+    def unknown(self, offered: Sequence[Candidate], standing: Standing) -> list[Candidate | None]:
+        """Those that came after the ranker was trained, which it can't rank, at their ranks among all."""
+        ranker = self._ranker(standing)
+        known = ranker.products.known(item.id for item in offered) if ranker else {}
+        return [None if item.id in known else item for item in offered]
+
     def _ranker(self, standing: Standing) -> ServedRanker | None:
         version = standing.versions.get(RANKER)
         folder = self._models / version / FOLDER if version else None
@@ -95,25 +101,26 @@ def _setting(context: Mapping[str, Any]) -> str:
     return "novel" if context["novel"] else "all"
 
 
-def joined(ranked: Sequence[RankedProduct], near: Sequence[Candidate], source: str, weight: float) -> list[Fused]:
-    """Ranked products, with those that one more source offers fused in by rank.
+def joined(
+    ranked: Sequence[RankedProduct], beside: Mapping[str, Sequence[Candidate | None]], blend: Blend
+) -> list[Fused]:
+    """Ranked products, with those that more sources offer fused in by rank.
 
     Args:
-        near: what the source offers, best first.
-        weight: of the source, that of the ranker being 1.
+        beside: what each source offers, see `fuse`.
+        blend: what each weighs, that of the ranker being 1.
     """
     said = {item.id: item.sources or (RANKER,) for item in ranked}
-    if not near:
+    if not any(item for offered in beside.values() for item in offered):
         return [Fused(item.id, item.score, said[item.id], None, {RANKER: item.score}) for item in ranked]
-    lists = {RANKER: [Candidate(item.id, item.score, None) for item in ranked], source: near}
-    return [
-        replace(item, sources=_told(item, said, source)) for item in fuse(lists, Blend({RANKER: 1.0, source: weight}))
-    ]
+    lists = {RANKER: [Candidate(item.id, item.score, None) for item in ranked], **beside}
+    weights = {RANKER: 1.0, **{source: blend.weights[source] for source in beside}}
+    return [replace(item, sources=_told(item, said)) for item in fuse(lists, Blend(weights))]
 
 
-def _told(item: Fused, said: Mapping[str, tuple[str, ...]], source: str) -> tuple[str, ...]:
+def _told(item: Fused, said: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """The sources behind the ranker in its place."""
-    return tuple(name for each in item.sources for name in ((source,) if each == source else said[item.id]))
+    return tuple(name for each in item.sources for name in (said[item.id] if each == RANKER else (each,)))
 
 
 @lru_cache(maxsize=2)

@@ -17,7 +17,7 @@ from shopgraph.recommend.liking import Liking
 from shopgraph.recommend.page import MOST_ITEMS, Page
 from shopgraph.recommend.place import Place, Places
 from shopgraph.recommend.query import QueryVectors, any_word
-from shopgraph.recommend.question import OF_A_QUERY, TOLD, Question
+from shopgraph.recommend.question import OF_A_QUERY, TOLD, Question, like_product
 from shopgraph.recommend.ranked import LearnedFusion
 from shopgraph.recommend.ranked_lists import Listed, RankedLists
 from shopgraph.recommend.rerank import rerank
@@ -79,8 +79,8 @@ class Recommender:
     ) -> Recommendations:
         """The `n` products to show a user.
 
-        Someone without a history gets the first of these that answers: what goes with the products of the session, what
-        people of the same segment bought lately, what is popular. The step taken is in the answer.
+        Without a history the first of these that answers: what goes with the session's products, what people of the same
+        segment bought lately, what is popular in the categories asked for, what is popular; the answer says which.
 
         Args:
             user_id: pseudonym of the user; an unknown one is a newcomer.
@@ -109,21 +109,22 @@ class Recommender:
                 return answer
         standing = standing or read_standing(self._graph, at, user_id, session_id, scenario)
         place = self.places.at(scenario, standing.experiment, user_id or session_id, standing.as_of)
-        filters = replace(filters, unbought_before=standing.as_of) if new_only else filters
+        filters = replace(filters, denied=standing.denied, **({"unbought_before": standing.as_of} if new_only else {}))
         session = list(dict.fromkeys([*session, *standing.interest]))
         left_out = [*standing.without(exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
-        context = self._retrieval.context(standing, page.depth(filters.narrow or standing.has_variants), **asked)
+        context = self._retrieval.context(standing, page.depth(filters.restrict or standing.may_lose), **asked)
         barred = {*left_out, *session, *standing.seen}
         enough = self._governance.enough(place, page, standing, session, filters, diversity)
         chosen, note = Chosen(place), ""
-        for step, setting in standing.steps(exclude_owned, bool(session), new_only):
+        for step, setting in standing.steps(exclude_owned, bool(session), bool(filters.categories), new_only):
             pools = []
             for way in place.ways:
                 blend = way.blend(setting, in_session=bool(session))
                 standing.require_honest(as_of, blend)
                 fused = self._retrieval.ranked(step, way, blend, context, standing, filters, enough)
-                fused = self._governance.filtered(fused, filters, context, standing)
+                fused, said = self._governance.filtered(fused, filters, context, standing)
+                note = note or said
                 pools.append(self._retrieval.best(fused, n, barred, context, standing))
             chosen = self._governance.chosen(pools, place, page, standing, barred, filters, diversity)
             note = note or chosen.note
@@ -138,7 +139,7 @@ class Recommender:
             return []
         left_out, session = standing.without(exclude_owned), standing.interest
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned}
-        context = self._retrieval.context(standing, Page(USUAL).depth(standing.has_variants), **asked)
+        context = self._retrieval.context(standing, Page(USUAL).depth(standing.may_lose), **asked)
         way = self.places.usual
         blend = way.blend("novel" if exclude_owned else "repeat", in_session=bool(session))
         fused = self._retrieval.ranked("personal", way, blend, context, standing, ANYTHING)
@@ -146,8 +147,8 @@ class Recommender:
 
     def ahead_like(self, product_id: str, standing: Standing) -> list[Fused]:
         """What `similar` chooses from, before rules."""
-        question = _like_product(product_id)
-        depth = Page(USUAL).depth(standing.has_variants)
+        question = like_product(product_id)
+        depth = Page(USUAL).depth(standing.may_lose)
         fused = self._about(question, depth, self.places.usual, standing, ANYTHING)
         return rerank(fused, MOST_ITEMS, question.without)
 
@@ -177,7 +178,7 @@ class Recommender:
             if answer := self._from_list(listed, page, "similar", scenario, filters, who):
                 return answer
         standing = self._seen_by(who, session_id, scenario)
-        answer = self._about_products(_like_product(product_id), page, scenario, who, standing, filters)
+        answer = self._about_products(like_product(product_id), page, scenario, who, standing, filters)
         if not answer.items:
             Liking([product_id]).require_known(self._graph)
         return answer
@@ -285,20 +286,22 @@ class Recommender:
         self, question: Question, page: Page, scenario: str, who: str, standing: Standing, filters: Filters
     ) -> Recommendations:
         """What answers a question about products, whoever asks."""
-        filters = replace(filters, exclude=[*filters.exclude, *standing.hidden])
+        filters = replace(filters, exclude=[*filters.exclude, *standing.hidden], denied=standing.denied)
         without = [*question.without, *filters.exclude]
         place = self.places.at(scenario, standing.experiment, who, standing.as_of)
-        depth = page.depth(filters.narrow or standing.has_variants)
+        depth = page.depth(filters.restrict or standing.may_lose)
         found = [self._about(question, depth, way, standing, filters) for way in place.ways]
-        pools = [rerank(fused, page.pool_of(standing.has_variants), without) for fused in found]
+        passing = [self._governance.passing(fused, filters, standing) for fused in found]
+        pools = [rerank(fused, page.pool_of(standing.may_lose), without) for fused, _ in passing]
         chosen = self._governance.chosen(pools, place, page, standing, without, filters, asked_about=question.without)
-        return self._answer(chosen, page, standing, question.step)
+        note = chosen.note or passing[0][1]
+        return self._answer(replace(chosen, note=note), page, standing, question.step)
 
     def _about(self, question: Question, n: int, way: Scenario, standing: Standing, filters: Filters) -> list[Fused]:
         without = [*question.without, *filters.exclude]
         context = self._retrieval.context(standing, n, **question.subject, without=without, **filters.bounds)
         blend = way.blend(question.setting, question.silent)
-        fused = self._governance.passing(self._retrieval.fused(blend, context, standing), filters)
+        fused = self._retrieval.fused(blend, context, standing)
         return fused if question.via is None else [replace(item, via=question.via) for item in fused]
 
     def _from_list(
@@ -318,8 +321,9 @@ class Recommender:
         barred = [*filters.exclude, *listed.standing.hidden]
         pool, note = self._governance.ruled(listed.pool, listed.standing, barred, filters, like)
         kept = pool[: page.wanted]
-        if not kept or (len(kept) < page.wanted and not listed.ended):
-            return None
+        moves = len(pool) < len(listed.pool) and any(rule.moves for rule in listed.standing.rules)
+        if not kept or (not listed.ended and (moves or len(kept) < page.wanted)):
+            return None  # live, more from beyond the list would come, or move up
         if any(item.id not in listed.facts for item in kept):  # a rule has pinned it
             return None
         items = explained_items(page.cut(kept), lambda item: listed.facts.get(item.id), user_id, {})
@@ -338,10 +342,6 @@ class Recommender:
         cut = page.cut(chosen.kept)
         items = explained_items(cut, Evidence(self._graph, user_id, standing, cut).of, user_id, details) if cut else []
         return _recommendations(items, page, chosen, standing, step)
-
-
-def _like_product(product_id: str) -> Question:
-    return Question("similar", "similar", {"product": product_id}, [product_id], product_id)
 
 
 def _recommendations(items: list[Item], page: Page, chosen: Chosen, standing: Standing, step: str) -> Recommendations:

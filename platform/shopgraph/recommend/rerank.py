@@ -42,8 +42,8 @@ def explored(fused: Sequence[Fused], n: int, weight: float, listed: Mapping[str,
     """The list with the last of its first `n` places given to what few users would be shown.
 
     The first `n` are those of the greatest score + weight * spread / listed, spread being how far the scores of the
-    first `n` lie apart: a product that one user's list alone names gains `weight` spreads, one that a thousand name next
-    to nothing. Those that score alone puts there stay in front, in their order; what gives way comes after the first `n`.
+    first `n` lie apart: a product that one user's list alone names gains `weight` spreads, one that a thousand name
+    next to nothing. Those that score alone puts there stay in front, in their order; what gives way comes next.
 
     Args:
         listed: users whose lists name a product; what is not there gains nothing.

@@ -9,7 +9,7 @@ from typing import Any
 
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.answer import Detail
-from shopgraph.recommend.candidate import Sources
+from shopgraph.recommend.candidate import Candidate, Sources
 from shopgraph.recommend.filters import ANYTHING, Filters
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.page import Page
@@ -21,6 +21,8 @@ from shopgraph.schema import RANKER
 
 EXPLORED_AMONG = 12
 """Times as many products as a page holds, among which those are that few are shown."""
+NEW_TO_ALL = "text_new_arrivals"
+"""The source of what nobody bought yet that knows a product as soon as it has a vector."""
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -80,19 +82,33 @@ class Retrieval:
             enough: how many of the best decide what is shown, where nothing chooses among more.
         """
         if self._learned is not None and way.ranker and step == "personal":
-            weight = blend.weights.get(IN_SESSION, 0.0)
-            more = weight or self.explores(context["novel"])
+            beside = [source for source in blend.sources if self._stands_beside(source, context)]
+            more = beside or self.explores(context["novel"])
             found = self._learned.products(standing, context, filters, None if more else enough)
             if found:
-                near = self.sources.candidates(IN_SESSION, context, standing.slots) if weight else []
-                return joined(found, near, IN_SESSION, weight)
+                return joined(found, self._offered(self._learned, beside, context, standing), blend)
         return self.fused(blend, context, standing)
+
+    def _stands_beside(self, source: str, context: Mapping[str, Any]) -> bool:
+        """Whether a source joins what the ranker ranks: what is of this visit, new today, or a shop's own."""
+        new = source == NEW_TO_ALL and context["unbought_before"] is not None
+        return source == IN_SESSION or new or self.sources.own(source)
+
+    def _offered(
+        self, learned: LearnedFusion, sources: Sequence[str], context: Mapping[str, Any], standing: Standing
+    ) -> dict[str, Sequence[Candidate | None]]:
+        """By source, what it offers; of what nobody bought yet only what the ranker can't know."""
+        found: dict[str, Sequence[Candidate | None]] = {}
+        for source in sources:
+            offered = self.sources.candidates(source, context, standing.slots)
+            found[source] = learned.unknown(offered, standing) if source == NEW_TO_ALL else offered
+        return found
 
     def best(
         self, fused: list[Fused], n: int, barred: Collection[str], context: Mapping[str, Any], standing: Standing
     ) -> list[Fused]:
         """The best that are not barred, enough for rules to choose from; what few are shown has places among them."""
-        pool = Page(n).pool_of(standing.has_variants)
+        pool = Page(n).pool_of(standing.may_lose)
         if self._learned is None or not self.explores(context["novel"]):
             return rerank(fused, pool, barred)
         best = rerank(fused, max(pool, EXPLORED_AMONG * n), barred)

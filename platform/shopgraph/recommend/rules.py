@@ -56,6 +56,11 @@ class Rule:
         if self.kind in (PIN, CAP) and not (1 <= self.amount <= MOST_FACTOR and self.amount == int(self.amount)):
             raise InputError(f"amount = {self.amount:g}: a {self.kind} is a whole number from 1 to {MOST_FACTOR:g}")
 
+    @property
+    def moves(self) -> bool:
+        """Whether it gives products other places."""
+        return self.kind in (BOOST, BURY)
+
     def applies(self, fact: Mapping[str, Any]) -> bool:
         """Whether a product is what the rule is about.
 

@@ -13,7 +13,7 @@ from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.recommend.candidate import UNDERIVED
 from shopgraph.recommend.experiment import Experiment
 from shopgraph.recommend.fusion import Blend
-from shopgraph.recommend.rules import Rule
+from shopgraph.recommend.rules import CAP, FILTER, Rule
 from shopgraph.schema import EVENTS
 
 MEANING = {
@@ -53,14 +53,27 @@ class Standing:
     experiment: Experiment | None = None
     """What runs at the place."""
 
+    @property
+    def may_lose(self) -> bool:
+        """Whether what is chosen may lose products afterwards, so that more are to be chosen from."""
+        return self.has_variants or any(rule.kind == CAP for rule in self.rules)
+
+    @property
+    def denied(self) -> list[tuple[str, str]]:
+        """Labels and ids that rules filter out."""
+        return [(rule.label, rule.target) for rule in self.rules if rule.kind == FILTER]
+
     def without(self, exclude_owned: bool) -> list[str]:
         """What the user must not be shown: the hidden and, where that is asked, the owned."""
         return [*self.hidden, *dict.fromkeys(self.own.products)] if exclude_owned else self.hidden
 
-    def steps(self, exclude_owned: bool, in_session: bool, new_only: bool = False) -> list[tuple[str, str]]:
+    def steps(
+        self, exclude_owned: bool, in_session: bool, in_categories: bool = False, new_only: bool = False
+    ) -> list[tuple[str, str]]:
         """The chain for who asks, see `Recommendations.step`, each with the setting whose blend answers it.
 
         Args:
+            in_categories: whether some categories are asked for.
             new_only: what is asked for is what nobody has bought yet.
         """
         if new_only:
@@ -72,6 +85,8 @@ class Standing:
             steps.append(("session", "session"))
         if self.known:
             steps.append(("segment", "segment"))
+        if in_categories:
+            steps.append(("category", "category"))
         return [*steps, ("popular", "popular")]
 
     def require_honest(self, as_of: datetime | None, blend: Blend) -> None:

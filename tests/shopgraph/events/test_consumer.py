@@ -141,6 +141,22 @@ def test_when_an_event_does_not_say_when_its_arrival_or_the_datas_clock_counts(
     assert second == AT
 
 
+def test_those_that_do_not_say_when_follow_each_other_on_the_datas_clock_which_is_read_once(
+    shop: Graph, stream: EventStream, send: Send
+) -> None:
+    read: list[int] = []
+
+    def now() -> datetime:
+        read.append(1)
+        return AT
+
+    send(*({"event_id": str(number), "type": kind, "at": None} for number, kind in enumerate(["unhide", "hide"] * 3)))
+    Consumer(shop, stream, "s", now=now).step(0.01)
+    found = {each["properties"]["line_id"]: each["properties"]["at"].to_native() for each in written(shop)}
+    assert [found[f"s:{number}"] - AT for number in range(6)] == [timedelta(milliseconds=number) for number in range(6)]
+    assert len(read) == 1
+
+
 def test_sessions_of_long_ago_are_forgotten(shop: Graph, stream: EventStream, send: Send) -> None:
     send({"user_id": None, "session_id": "old"})
     Consumer(shop, stream, "s").step(0.01)

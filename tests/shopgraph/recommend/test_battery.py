@@ -32,6 +32,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "graph_like_these": {"like": ["s:bread1"], "unlike": ["s:toy0"], "without": ["s:bread1"]},
     "graph_neighbours": OWNS_BREAD_1,
     "new_arrivals": {"unbought_before": BEFORE_ANY, "without": [f"s:bread{i}" for i in (1, 2, 3)]},
+    "popular_in_category": {"session": ["s:bread1", "s:toy3"]},
     "popular_in_segment": {"user": "u_loaf"},
     "popular_lately": {},
     "popular_within": {"categories": ["FOOD > BREAD"]},

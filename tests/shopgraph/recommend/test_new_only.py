@@ -105,6 +105,21 @@ def test_the_own_kind_comes_first_and_nothing_that_anybody_bought_comes_at_all(s
     assert ("ranker" in by_ranker) == learned
 
 
+def test_what_came_after_the_ranker_was_trained_is_shown_by_its_text(shop: Any) -> None:
+    shop.graph.driver.execute_query(
+        "CYPHER 25 MATCH (p:Product {id: 's:soup96'})-[:IN_CATEGORY]->(c) "
+        "CREATE (q:Product {id: 's:soup98'})-[:IN_CATEGORY]->(c) "
+        "WITH p, q UNWIND [key IN keys(p) WHERE key <> 'id'] AS key SET q[key] = p[key]",
+        database_=shop.graph.database,
+    )
+    items = recommender(shop).recommend("u_0", 4, new_only=True, in_full=True).items
+    (newest,) = [item for item in items if item.id == "s:soup98"]
+    assert set(newest.detail.sources) == {"text_new_arrivals"}
+    assert any(set(item.detail.sources) == {"ranker"} for item in items)
+    toys = [item.id for item in recommender(shop).recommend("u_1", 3, new_only=True).items]
+    assert all("toy" in product for product in toys), "to who buys toys it comes late"
+
+
 @pytest.mark.parametrize("learned", [True, False])
 def test_what_was_bought_a_moment_ago_is_new_no_more(shop: Any, learned: bool) -> None:
     recommends = recommender(shop, learned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from serving_reasons import faithfulness, without
 
 from shopgraph.dataset.purchases import Purchases
+from shopgraph.errors import ConfigurationError
 from shopgraph.evaluation import Scorer, recent_buyers
 from shopgraph.graph.connection import Graph
 from shopgraph.publish import publish_release, rollback, serving
@@ -21,17 +23,21 @@ from shopgraph.ranking.lambdamart import LambdaMartConfig
 from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.ranking.served import FOLDER, RankedProduct, ServedRanker
 from shopgraph.ranking.training import RankerConfig, TreesConfig, train_ranker
+from shopgraph.recommend import page
 from shopgraph.recommend.answer import Item, Recommendations
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.explanation import Reason
+from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.query import QueryVectors
+from shopgraph.recommend.rank_ahead import forget_lists, rank_ahead
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.retrieval import RecommendConfig
 from shopgraph.recommend.rules import Rule, add_rule
 from shopgraph.recommend.scenario import Scenario
 from shopgraph.recommend.standing import read_standing
+from shopgraph_cypher import load_queries
 
 from .conftest import NOW
 
@@ -127,7 +133,9 @@ def test_the_last_places_go_to_what_few_are_shown_and_pages_do_not_overlap(shop:
     spread = scores[plain[0]] - scores[plain[3]]
     value = {product: scores[product] + 8.0 * spread / listed[product] for product in plain}
     assert set(four) == set(sorted(plain, key=lambda product: -value[product])[:4])
-    assert [product for product in four if product in plain[:4]] == [product for product in plain[:4] if product in four]
+    assert [product for product in four if product in plain[:4]] == [
+        product for product in plain[:4] if product in four
+    ]
     assert set(four) != set(plain[:4])
     pages = [item.id for offset in (0, 4) for item in asked(8.0, n=4, offset=offset)]
     assert pages == list(dict.fromkeys([*four, *plain]))[:8]
@@ -255,16 +263,120 @@ def test_a_rollback_takes_away_a_ranker_that_did_not_serve_then_and_brings_it_ba
 
 def test_fusing_keeps_the_sources_behind_the_ranker() -> None:
     ranked = [RankedProduct("a", 2.0, ("ease",)), RankedProduct("b", 1.0, ())]
-    assert [(item.id, item.sources) for item in joined(ranked, [], "near", 1.0)] == [
-        ("a", ("ease",)),
-        ("b", ("ranker",)),
-    ]
-    found = {
-        item.id: item for item in joined(ranked, [Candidate("b", 1.0, "v"), Candidate("c", 0.5, None)], "near", 0.5)
-    }
-    assert found["b"].sources == ("ranker", "near")
-    assert (found["b"].via, found["c"].sources) == ("v", ("near",))
-    assert found["b"].score > found["a"].score > found["c"].score
+    blend = Blend({"near": 0.5, "own": 0.4})
+    for beside in ({}, {"near": []}):
+        found = joined(ranked, beside, blend)
+        assert [(item.id, item.sources) for item in found] == [("a", ("ease",)), ("b", ("ranker",))]
+    near = [Candidate("b", 1.0, "v"), Candidate("c", 0.5, None)]
+    by_id = {item.id: item for item in joined(ranked, {"near": near, "own": [Candidate("d", 1.0, None)]}, blend)}
+    assert by_id["b"].sources == ("ranker", "near")
+    assert (by_id["b"].via, by_id["c"].sources, by_id["d"].sources) == ("v", ("near",), ("own",))
+    assert by_id["c"].score == pytest.approx(0.5 / 62)
+    assert by_id["d"].score == pytest.approx(0.4 / 61)
+    assert list(by_id) == ["b", "a", "c", "d"]
+
+
+OWN = """// name: cheapest
+// mode: read
+// params: limit
+// returns: items, scores, via
+// Of all toys the first by id.
+CYPHER 25
+MATCH (p:Product) WHERE p.id STARTS WITH 's:toy'
+WITH p ORDER BY p.id LIMIT $limit
+RETURN collect(p.id) AS items, collect(1.0) AS scores, collect(p.id) AS via
+"""
+
+
+def own_source(shop: Any, folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Recommender:
+    """The shop's recommender with one more source that speaks for all that is asked about users."""
+    (folder / "own" / "recommend").mkdir(parents=True, exist_ok=True)
+    (folder / "own" / "recommend" / "cheapest.cypher").write_text(text)
+    monkeypatch.setattr(shop.graph, "queries", load_queries(folder / "own"))
+    config = RecommendConfig(fusion=FusionConfig().changed({"repeat": {"weights": {"cheapest": 2.0}}}, "test"))
+    models = shop.registry.folder
+    learned = LearnedFusion(shop.graph, models)
+    return Recommender(shop.graph, Clock(shop.graph, "data"), QueryVectors(models), config, learned)
+
+
+def test_a_shops_own_source_speaks_beside_the_ranker(
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = recommender(shop).recommend("u_0", 5)
+    assert "toy" not in kinds(plain)
+    found = own_source(shop, tmp_path, OWN, monkeypatch).recommend("u_0", 18, in_full=True).items
+    shares = {item.id: item.detail.sources for item in found}
+    assert "toy" in found[0].id
+    assert shares["s:toy0"]["cheapest"] == pytest.approx(2 / 61)
+    assert all(("cheapest" in of) == ("toy" in product) for product, of in shares.items())
+    assert {"ranker"} in [set(of) for of in shares.values()], "the ranker goes on ranking"
+
+
+def test_an_own_source_that_fails_is_left_out_and_one_that_cannot_be_planned_is_refused(
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = [item.id for item in recommender(shop).recommend("u_0", 5).items]
+    for wrong in ("collect(1 / 0) AS scores", "[1.0] AS scores"):
+        broken = own_source(shop, tmp_path, OWN.replace("collect(1.0) AS scores", wrong), monkeypatch)
+        caplog.clear()
+        assert [item.id for item in broken.recommend("u_0", 5).items] == plain
+        assert "candidate source cheapest" in caplog.text
+    with pytest.raises(ConfigurationError, match=r"candidate source 'cheapest' .*cheapest\.cypher"):
+        own_source(shop, tmp_path, OWN.replace("MATCH (p:Product)", "MTACH (p:Product)"), monkeypatch)
+
+
+def test_an_own_query_cannot_write_whatever_its_header_says(
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words are looked for in the text; what hides from that, such as a procedure that writes, the server refuses."""
+    sly = OWN.replace("WITH p ORDER", "CALL db.createLabel('Sly') WITH p ORDER")
+    found = own_source(shop, tmp_path, sly, monkeypatch).recommend("u_0", 5)
+    assert found.items
+    labels = shop.graph.driver.execute_query("CALL db.labels() YIELD label RETURN collect(label) AS all").records[0]
+    assert "Sly" not in labels["all"]
+
+
+def test_a_broad_filter_leaves_whole_pages_of_the_ranker(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "MOST_ITEMS", 10)
+    recommends = recommender(shop)
+    ranked = [item.id for offset in (0, 5) for item in recommends.recommend("u_0", 5, offset=offset).items]
+    assert len(set(ranked)) == 10
+    for product in ranked[:9]:
+        add_rule(shop.graph, Rule(f"no {product}", "filter", "Product", product, 0.0), by="ann@shop.example")
+    answer = recommends.recommend("u_0", 2, in_full=True)
+    assert answer.step == "personal"
+    assert [set(item.detail.sources) for item in answer.items] == [{"ranker"}] * 2
+    assert answer.items[0].id == ranked[9]
+    assert answer.next_offset == 2
+
+
+@pytest.mark.parametrize("novel", [False, True])
+def test_a_list_of_the_ranker_answers_what_it_answered_live(shop: Any, novel: bool) -> None:
+    recommends = recommender(shop)
+    rules = [Rule("no", "filter", "Product", "s:soup0", 0.0), Rule("few", "cap", "Brand", "mill", 2.0)]
+
+    def answers() -> list[Recommendations]:
+        found = [recommends.recommend(f"u_{user}", 6, novel) for user in (0, 1, 2)]
+        return [replace(answer, recommendation_id="") for answer in found]
+
+    def both() -> tuple[list[Recommendations], list[Recommendations]]:
+        forget_lists(shop.graph)
+        live = answers()
+        assert rank_ahead(shop.graph, recommends, Clock(shop.graph, "data").now()).users == USERS
+        return live, answers()
+
+    live, listed = both()
+    assert listed == live
+    shop.graph.driver.execute_query(
+        "MATCH (u:User {id: 'u_0'}) UNWIND [key IN keys(u) WHERE key STARTS WITH 'ranked_'] AS key "
+        "WITH u, key, split(u[key], '\n') AS lines SET u[key] = lines[0] + '\n' + lines[-1]",
+        database_=shop.graph.database,
+    )
+    assert [len(answer.items) for answer in answers()] == [1, 6, 6], "it is the list that answers"
+    for rule in rules:
+        add_rule(shop.graph, rule, by="ann@shop.example")
+    live, listed = both()
+    assert listed == live
 
 
 def test_a_place_may_have_no_ranker(shop: Any) -> None:

@@ -131,6 +131,7 @@ def test_newcomers_go_down_a_stated_chain(plant: Callable[..., Any]) -> None:
         "popular": ours.recommend("u_nobody", n=5),
         "segment": ours.recommend("u_me", n=5),
         "session": ours.recommend("u_nobody", n=5, session=["s:soup0"]),
+        "category": ours.recommend("u_nobody", n=5, filters=Filters(categories=["FOOD > BREAD"])),
         "personal": ours.recommend("u_0", n=5),
     }
     assert {step: answer.step for step, answer in steps.items()} == {step: step for step in steps}
@@ -138,6 +139,12 @@ def test_newcomers_go_down_a_stated_chain(plant: Callable[..., Any]) -> None:
     assert steps["popular"].items[0].reason.text == "Bought by 5 people in the last four weeks"
     assert shown(steps["session"])[0] == "s:bread0"
     assert ours.recommend("u_blank", n=5).step == "popular"
+    assert shown(steps["category"]) == ["s:bread0"]
+    looked = ours.recommend("u_nobody", n=5, session=["s:bread3"])
+    assert (looked.step, shown(looked)[0]) == ("session", "s:bread0"), (
+        "nothing goes with bread 3: what sells of its kind"
+    )
+    assert looked.items[0].reason.text == "BREAD, like Bread3"
 
 
 def test_before_anything_is_derived_or_published_the_answer_is_empty_not_an_error(graph: Graph) -> None:

@@ -74,7 +74,7 @@ class RecommendationList(BaseModel):
     versions: dict[str, str] = Field(description="the model version of each embedding family")
     as_of: datetime = Field(description="the moment the answer is for")
     step: str = Field(
-        description="what the answer rests on: personal, session, segment, popular, arrivals, similar, like, "
+        description="what the answer rests on: personal, session, segment, category, popular, arrivals, similar, like, "
         "search or words"
     )
     note: str = Field("", description="what the shop should know of this answer, such as rules that leave nothing")
