@@ -131,6 +131,8 @@ class Receipt(BaseModel):
     accepted: int
     lines: int
     refused: list[RefusedLine]
+    unlisted: int = 0
+    """Lines that were refused beyond those that are listed."""
 
 
 class Health(BaseModel):

@@ -55,6 +55,8 @@ SEED = 7
 LIVE = (("recommend", "Recommend"), ("novel", "Novel"))
 LISTED = (("listed", "Recommend"), ("listed_novel", "Novel"), ("similar", "Similar"), ("events", "OneEvent"))
 """What is asked before lists are ranked ahead, and after; what is told before belongs to users, so it comes last."""
+LAGS = 100
+"""Events of which it is measured when the graph has them."""
 BULK_LINES = 1_000
 """Events in one request."""
 
@@ -145,7 +147,9 @@ def load_test(settings: Settings, companions: Companions) -> dict[str, object]:
         rank_ahead_now(graph, settings)
     figures["serving.rank_ahead_s"] = time.perf_counter() - started
     listed, rows = _loads(asked, address, LISTED)
+    figures |= _lags(settings, address, key, content["products"])
     bulk = _locust(asked, address, "ManyEvents", FEW, SECONDS)
+    figures["serving.events.written_per_s"] = _written_per_s(settings)
     table += [*rows, {"asked": f"events, {BULK_LINES} a request", "clients": FEW, **bulk}]
     figures |= listed
     figures |= {
@@ -247,6 +251,38 @@ def _median_s(client: requests.Session, address: str, users: Sequence[str]) -> f
         ).raise_for_status()
         taken.append(time.perf_counter() - started)
     return float(np.median(taken))
+
+
+def _lags(settings: Settings, address: str, key: str, products: Sequence[str]) -> dict[str, float]:
+    """Milliseconds from an event's answer until the graph has it, one event at a time and nothing else asked."""
+    found: list[float] = []
+    _written_per_s(settings)
+    with requests.Session() as client, open_graph(settings) as graph:
+        client.headers["X-API-Key"] = key
+        for number, product in enumerate(products[:LAGS]):
+            event = {"type": "view", "event_id": f"lag-{number}", "session_id": f"lag-{number}", "product_id": product}
+            client.post(f"{address}/api/v1/events", json=event, timeout=TIMEOUT_SECONDS).raise_for_status()
+            started = time.perf_counter()
+            while not graph.driver.execute_query(
+                "MATCH (:Session)-[v:VIEWED]->(:Product {id: $id}) WHERE v.line_id ENDS WITH $line RETURN v LIMIT 1",
+                id=product, line=f"lag-{number}", database_=graph.database,
+            ).records:  # fmt: skip
+                if time.perf_counter() - started > TIMEOUT_SECONDS:
+                    raise SystemExit(f"event lag-{number} is not in the graph after {TIMEOUT_SECONDS} s")
+            found.append(1000 * (time.perf_counter() - started))
+    return {f"serving.events.lag_{name}_ms": float(np.quantile(found, q)) for name, q in (("p50", 0.5), ("p99", 0.99))}
+
+
+def _written_per_s(settings: Settings) -> float:
+    """Events that the consumer writes a second, until none waits."""
+    events = stream.EventStream(broker_url(settings))
+    try:
+        started, waiting = time.perf_counter(), events.backlog().waiting
+        while events.backlog().waiting:
+            time.sleep(0.1)
+        return waiting / (time.perf_counter() - started)
+    finally:
+        events.close()
 
 
 def _web_worker_bytes() -> int:

@@ -1,4 +1,4 @@
-"""Every packaged query is understood by the real server, and does not wander over the whole graph where it serves."""
+"""Every packaged query is understood by the real server."""
 
 import pytest
 

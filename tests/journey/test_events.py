@@ -92,7 +92,7 @@ def address(own: Settings, path: str) -> str:
     return f"http://127.0.0.1:{own.web_port}/api/v1/{path}"
 
 
-def test_a_view_changes_the_visitors_next_list_within_a_second(own: Settings, shop: requests.Session) -> None:
+def test_an_event_changes_the_visitors_next_list(own: Settings, shop: requests.Session) -> None:
     def products() -> list[str]:
         answer = shop.get(address(own, "recommendations?session=visit&n=5"), timeout=TIMEOUT_SECONDS)
         answer.raise_for_status()
@@ -103,6 +103,9 @@ def test_a_view_changes_the_visitors_next_list_within_a_second(own: Settings, sh
     assert shop.post(address(own, "events"), json=event, timeout=TIMEOUT_SECONDS).status_code == 202
     wait_until(lambda: "s:p0" not in products(), seconds=10)
     assert products()[0] == "s:p1"
+    seen = {"type": "view", "session_id": "visit", "product_id": "s:p1"}
+    assert shop.post(address(own, "events"), json=seen, timeout=TIMEOUT_SECONDS).status_code == 202
+    wait_until(lambda: "s:p1" not in products(), seconds=10)
 
 
 def test_what_an_answer_led_to_is_in_the_report_of_its_experiment(own: Settings, shop: requests.Session) -> None:

@@ -1,7 +1,9 @@
 """Events over HTTP, into the real stream, by the consumer into the planted shop, and into the next answer."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
@@ -79,7 +81,7 @@ def test_what_is_hidden_is_gone_from_the_next_answer_until_it_is_taken_back(
 ) -> None:
     assert "shop:bread" in ask(f"user={RAW_USER}")
     answer = post(event(type="hide", product_id="shop:bread"))
-    assert (answer.status_code, answer.json) == (202, {"accepted": 1, "lines": 1, "refused": []})
+    assert (answer.status_code, answer.json) == (202, {"accepted": 1, "lines": 1, "refused": [], "unlisted": 0})
     consumer.step()
     assert "shop:bread" not in ask(f"user={RAW_USER}")
     assert "shop:bread" in ask("user=somebody else")
@@ -138,12 +140,16 @@ def test_a_bulk_keeps_its_good_lines_and_says_which_are_bad_and_why(post: Post, 
     assert consumer.step() == 2
 
 
-def test_after_too_many_bad_lines_no_more_are_read(
+def test_however_many_lines_are_bad_the_good_ones_are_kept(
     post: Post, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Three megabytes, of which the answer lists as much of what is bad as it may."""
     monkeypatch.setattr(intake, "MOST_REFUSED", 3)
-    answer = post("\n".join([event(event_id="1"), *["bad"] * 5]), "application/x-ndjson").json
-    assert (answer["accepted"], answer["lines"], len(answer["refused"])) == (1, 4, 3)
+    good = [event(event_id=str(number), text="x" * 200) for number in range(10_000)]
+    lines = [*good[:5_000], *["bad"] * 50, *good[5_000:]]
+    answer = post("\n".join(lines), "application/x-ndjson").json
+    assert (answer["accepted"], answer["lines"], answer["unlisted"]) == (10_000, 10_050, 47)
+    assert [bad["line"] for bad in answer["refused"]] == [5_001, 5_002, 5_003]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +201,41 @@ def test_a_broker_that_is_not_there_is_said_and_may_be_tried_again(settings: Set
     answer = app.test_client().post("/api/v1/events", data=event(), headers={"X-API-Key": key})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.json["error"]["code"] == "unavailable"
+
+
+def test_a_broker_that_may_lose_what_it_accepts_is_said_and_may_be_mended(
+    settings: Settings, serving: Serving, broker: Broker
+) -> None:
+    app = create_app(settings.model_copy(update={"broker_url": broker.url()}), serving=serving)
+    with app.app_context():
+        key = create_key("shop")
+    with Redis.from_url(broker.url()) as client:
+        client.config_set("appendfsync", "everysec")
+        try:
+            answer = app.test_client().post("/api/v1/events", data=event(), headers={"X-API-Key": key})
+        finally:
+            client.config_set("appendfsync", "always")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "appendfsync" in answer.json["error"]["message"]
+    assert app.test_client().post("/api/v1/events", data=event(), headers={"X-API-Key": key}).status_code == 202
+
+
+def test_events_come_in_while_others_wait_for_a_neo4j_that_is_silent(settings: Settings, broker: Broker) -> None:
+    """A server that takes connections and says nothing: opening it takes until its timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"bolt://127.0.0.1:{silent.getsockname()[1]}"
+        away = {"broker_url": broker.url(), "neo4j_uri": uri, "neo4j_password": "x", "neo4j_timeout_seconds": 3.0}
+        app = create_app(Settings(**{**settings.model_dump(), **away}))
+        with app.app_context():
+            key = create_key("shop")
+        headers = {"X-API-Key": key}
+        with ThreadPoolExecutor(1) as other:
+            asking = other.submit(app.test_client().get, "/api/v1/recommendations?user=1", headers=headers)
+            connection, _ = silent.accept()
+            assert app.test_client().post("/api/v1/events", data=event(), headers=headers).status_code == 202
+            assert not asking.done(), "it was answered before the one who asked first"
+            assert asking.result().status_code == 503
+            connection.close()
 
 
 def test_the_description_says_what_an_event_is(web: Flask) -> None:

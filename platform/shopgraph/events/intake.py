@@ -14,7 +14,7 @@ from shopgraph.settings import utc_now
 LINE_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
 MOST_REFUSED = 10_000
-"""Refused lines that an answer lists; after so many, no further line is read."""
+"""Refused lines that an answer lists; more are counted."""
 
 
 class Bytes(Protocol):
@@ -37,8 +37,10 @@ class Receipt:
 
     accepted: int = 0
     lines: int = 0
-    """Lines that were read, empty ones included: fewer than were sent where too many were refused."""
+    """Lines that were read, empty ones included."""
     refused: list[RefusedLine] = field(default_factory=list)
+    unlisted: int = 0
+    """Lines that were refused beyond those that are listed."""
 
 
 class Intake:
@@ -79,9 +81,10 @@ class Intake:
                 if line.strip():
                     waiting.append(accepted(parsed(line), self._source, self._pseudonymiser, utc_now()))
             except FieldError as error:
-                receipt.refused.append(RefusedLine(receipt.lines, error.field, error.reason))
-                if len(receipt.refused) == MOST_REFUSED:
-                    break
+                if len(receipt.refused) < MOST_REFUSED:
+                    receipt.refused.append(RefusedLine(receipt.lines, error.field, error.reason))
+                else:
+                    receipt.unlisted += 1
             if len(waiting) == AT_ONCE:
                 self._append(waiting, receipt)
         self._append(waiting, receipt)

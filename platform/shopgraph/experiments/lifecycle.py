@@ -12,6 +12,8 @@ from shopgraph.experiments.report import report_of
 from shopgraph.graph.connection import Graph, Record
 from shopgraph.recommend.experiment import Experiment, Variant
 from shopgraph.recommend.place import Places
+from shopgraph.recommend.standing import read_standing
+from shopgraph.schema import RANKER
 from shopgraph.settings import utc_now
 from shopgraph.tracking import new_run_id
 
@@ -47,14 +49,20 @@ def begin(graph: Graph, places: Places, experiment: Experiment, *, by: str) -> N
         by: who decides it.
 
     Raises:
-        InputError: there is no such place, a variant can't be made, or another experiment runs there.
+        InputError: there is no such place, a variant can't be made, another experiment runs there, or its variants
+            would differ for strangers alone.
     """
     if experiment.scenario not in places.named:
         raise InputError(f"{experiment.scenario!r} is no place: choose from {', '.join(places.named)}")
     try:
-        places.made(experiment)
+        for_strangers = places.differs_for_strangers_alone(experiment)
     except ConfigurationError as error:
         raise InputError(str(error)) from None
+    if for_strangers and RANKER in read_standing(graph, None).versions:
+        raise InputError(
+            "users whom the ranker knows would get the same of every variant, since it ranks in place of the sources "
+            'that they weigh: change something else too, or set "ranker": false in each'
+        )
     (running,) = graph.write(
         "experiment_begun",
         id=experiment.id,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shopgraph.errors import ConfigurationError
 from shopgraph.recommend.candidate import Sources
 from shopgraph.recommend.experiment import INTERLEAVING, Experiment, uniform
-from shopgraph.recommend.fusion import Fused
+from shopgraph.recommend.fusion import Blend, Fused
 from shopgraph.recommend.interleaving import team_draft
-from shopgraph.recommend.scenario import Scenario
+from shopgraph.recommend.scenario import PERSONAL, Scenario
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +100,22 @@ class Places:
         for way in ways:
             self._sources.require(sorted(way.fusion.sources))
         return ways
+
+    def differs_for_strangers_alone(self, experiment: Experiment) -> bool:
+        """Whether its variants differ in nothing but sources that a ranker replaces for the users whom it knows."""
+        first, *others = self.made(experiment)
+        alike = all(self._as_ranked(way) == self._as_ranked(first) for way in others)
+        return alike and any(way != first for way in others)
+
+    def _as_ranked(self, way: Scenario) -> Scenario:
+        """What is left of a way where the ranker answers: of the house's own sources, none of those it learned from."""
+        if not way.ranker:
+            return way
+        heard = {
+            setting: Blend({name: weight for name, weight in blend.weights.items() if self._sources.own(name)})
+            for setting, blend in ((setting, getattr(way.fusion, setting)) for setting in PERSONAL)
+        }
+        return replace(way, fusion=replace(way.fusion, **heard))
 
     def _ways(self, experiment: Experiment) -> tuple[Scenario, ...]:
         """Nothing where this process can't make them: one that was started with other settings than the experiment."""

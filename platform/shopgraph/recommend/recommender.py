@@ -79,8 +79,8 @@ class Recommender:
     ) -> Recommendations:
         """The `n` products to show a user.
 
-        Without a history the first of these that answers: what goes with the session's products, what people of the same
-        segment bought lately, what is popular in the categories asked for, what is popular; the answer says which.
+        Without a history the first of these that answers: what goes with the session's products, what others of the
+        same segment bought lately, what is popular in the categories asked for, what is popular; the answer says which.
 
         Args:
             user_id: pseudonym of the user; an unknown one is a newcomer.
@@ -109,7 +109,7 @@ class Recommender:
                 return answer
         standing = standing or read_standing(self._graph, at, user_id, session_id, scenario)
         place = self.places.at(scenario, standing.experiment, user_id or session_id, standing.as_of)
-        filters = replace(filters, denied=standing.denied, **({"unbought_before": standing.as_of} if new_only else {}))
+        filters = standing.within(filters, new_only)
         session = list(dict.fromkeys([*session, *standing.interest]))
         left_out = [*standing.without(exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
@@ -286,7 +286,7 @@ class Recommender:
         self, question: Question, page: Page, scenario: str, who: str, standing: Standing, filters: Filters
     ) -> Recommendations:
         """What answers a question about products, whoever asks."""
-        filters = replace(filters, exclude=[*filters.exclude, *standing.hidden], denied=standing.denied)
+        filters = replace(standing.within(filters), exclude=[*filters.exclude, *standing.hidden])
         without = [*question.without, *filters.exclude]
         place = self.places.at(scenario, standing.experiment, who, standing.as_of)
         depth = page.depth(filters.restrict or standing.may_lose)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from shopgraph.graph.connection import Graph, Record
 from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.recommend.candidate import UNDERIVED
 from shopgraph.recommend.experiment import Experiment
+from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend
 from shopgraph.recommend.rules import CAP, FILTER, Rule
 from shopgraph.schema import EVENTS
@@ -58,10 +59,10 @@ class Standing:
         """Whether what is chosen may lose products afterwards, so that more are to be chosen from."""
         return self.has_variants or any(rule.kind == CAP for rule in self.rules)
 
-    @property
-    def denied(self) -> list[tuple[str, str]]:
-        """Labels and ids that rules filter out."""
-        return [(rule.label, rule.target) for rule in self.rules if rule.kind == FILTER]
+    def within(self, filters: Filters, new_only: bool = False) -> Filters:
+        """A caller's filters with those of the rules in force and, where that is asked, of what nobody bought yet."""
+        denied = [(rule.label, rule.target) for rule in self.rules if rule.kind == FILTER]
+        return replace(filters, denied=denied, unbought_before=self.as_of if new_only else filters.unbought_before)
 
     def without(self, exclude_owned: bool) -> list[str]:
         """What the user must not be shown: the hidden and, where that is asked, the owned."""

@@ -192,6 +192,29 @@ def test_what_cannot_be_tried_is_refused_before_anybody_sees_it(
     assert lifecycle.list_experiments(shop) == []
 
 
+def test_variants_that_the_ranker_would_answer_alike_are_refused(shop: Graph, places: Places) -> None:
+    louder = {"fusion": {"novel": {"weights": {"popular_lately": 2}}}}
+    tried = replace(TRIED, variants=(Variant("a"), Variant("b", 1.0, louder)))
+    lifecycle.begin(shop, places, tried, by="ann")
+    lifecycle.stop(shop, "e-1", by="ann")
+    shop.driver.execute_query(
+        "CREATE (:Release {id: 'r', active: true, created_at: datetime()})"
+        "-[:NAMES {family: 'ranker'}]->(:ModelVersion {id: 'v'})",
+        database_=shop.database,
+    )
+    with pytest.raises(InputError, match="the same of every variant"):
+        lifecycle.begin(shop, places, replace(tried, id="e-2"), by="ann")
+    for more in (
+        {"ranker": False},
+        {"diversity": 0.2},
+        {"fusion": {"session": {"weights": {"session_neighbours": 2}}}},
+    ):
+        other = replace(tried, id=f"e-{more}", variants=(Variant("a"), Variant("b", 1.0, {**louder, **more})))
+        lifecycle.begin(shop, places, other, by="ann")
+        lifecycle.stop(shop, other.id, by="ann")
+    lifecycle.begin(shop, places, replace(TRIED, id="e-aa", variants=(Variant("a"), Variant("b"))), by="ann")
+
+
 def test_what_was_shown_is_forgotten_after_a_month_and_what_was_found_is_kept(
     shop: Graph, places: Places, stream: EventStream
 ) -> None:

@@ -80,6 +80,20 @@ def test_attribute_paths_lead_by_what_few_products_share(plant: Callable[..., An
     assert [candidate.score / found[0].score for candidate in found[1:]] == pytest.approx([0.2] * 9)
 
 
+def test_attribute_paths_lead_by_author_and_size_too(plant: Callable[..., Any]) -> None:
+    shop = plant([("u_me", "s:toy0", 1, "a")])
+    shop.graph.driver.execute_query(
+        "MATCH (own:Product {id: 's:toy0'}), (written:Product {id: 's:bread2'}), (sized:Product {id: 's:soup3'}) "
+        "CREATE (own)-[:WRITTEN_BY]->(:Author {id: 'ann', name: 'Ann'})<-[:WRITTEN_BY]-(written), "
+        "(own)-[:HAS_ATTRIBUTE]->(:Attribute {id: 'size:XL', key: 'size', value: 'XL'})<-[:HAS_ATTRIBUTE]-(sized)",
+        database_=shop.graph.database,
+    )
+    found = ask(shop.graph, "attribute_paths", without=["s:toy0"])
+    # each is one of two; of the eight toys each shares category and brand
+    assert [candidate.id for candidate in found[:2]] == ["s:bread2", "s:soup3"]
+    assert [candidate.score / found[0].score for candidate in found[1:]] == pytest.approx([1.0, *[0.5] * 7])
+
+
 def test_category_favourites_are_the_best_sellers_of_what_one_buys_most(plant: Callable[..., Any]) -> None:
     others = [
         (f"u_{i}", product, 1, "x") for i, product in enumerate(["s:soup3"] * 3 + ["s:soup4"] * 2 + ["s:toy2"] * 9)

@@ -25,7 +25,7 @@ from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.retrieval import RecommendConfig
 from shopgraph.recommend.rules import Rule, add_rule, new_rule_id
-from shopgraph.recommend.standing import MEANING
+from shopgraph.recommend.standing import MEANING, read_standing
 from shopgraph.settings import Settings
 from shopgraph_cypher import load_queries
 
@@ -263,6 +263,30 @@ def test_the_commands_hold_to_their_filters_and_their_place(plant: Callable[...,
         assert told("--category", "PLAY", command=command) == []
         assert told("--exclude", "s:bread0", command=command) == []
         assert told("--scenario", "home", command=command)[0] == "s:toy7"
+
+
+def test_events_steer_by_their_weights_until_they_expire(plant: Callable[..., Any]) -> None:
+    """By hand, weight times what is left of its time: see `EVENTS`."""
+    shop = plant(PAIR)
+    done = [
+        ("VIEWED", "s:soup0", 1, {}),  # 1 * 11 / 12
+        ("VIEWED", "s:bread0", 13, {}),  # over after 12 hours
+        ("PUT_IN_BASKET", "s:toy0", 1, {}),  # 3 * 71 / 72
+        ("RATED", "s:toy1", 24, {"rating": 5.0}),  # 2 * 1 / 2
+        ("VIEWED", "s:soup1", 1, {}),  # 11 / 12, and below 0 with
+        ("RATED", "s:soup1", 1, {"rating": 1.0}),  # -2 * 47 / 48
+        ("PUT_IN_BASKET", "s:toy2", 3, {}),
+        ("TOOK_FROM_BASKET", "s:toy2", 2, {}),
+    ]
+    shop.graph.driver.execute_query(
+        "CYPHER 25 CREATE (v:Session {id: 'visit'}) WITH v UNWIND $done AS one MATCH (p:Product {id: one[1]}) "
+        "CREATE (v)-[e:$(one[0])]->(p) SET e.at = $now - duration({hours: one[2]}), e += one[3], "
+        "e.line_id = one[0] + one[1]",
+        done=[list(one) for one in done], now=NOW, database_=shop.graph.database,
+    )  # fmt: skip
+    standing = read_standing(shop.graph, NOW, session_id="visit")
+    assert standing.interest == ["s:toy0", "s:toy1", "s:soup0"]
+    assert set(standing.seen) == set(standing.interest)
 
 
 def test_all_that_is_declared_to_steer_is_read() -> None:

@@ -36,8 +36,9 @@ class Receipt(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     accepted: int = Field(description="events that are kept, and will be in the graph within moments")
-    lines: int = Field(description="lines that were read; after 10,000 refused ones, no more are")
-    refused: list[RefusedLine] = Field(description="lines that can't be used, with why; the others are accepted")
+    lines: int = Field(description="lines that were read")
+    refused: list[RefusedLine] = Field(description="the first 10,000 lines that can't be used, with why")
+    unlisted: int = Field(0, description="how many more can't be used")
 
 
 @api.post("/events", summary="What just happened", responses={"202": Receipt, "413": Failure})
@@ -56,7 +57,7 @@ def accept(raw: Events) -> tuple[dict[str, object], int]:
         intake.accept(parsed(request.get_data()))
     except FieldError as error:
         raise UnprocessableEntity(str(error)) from None
-    return Receipt(accepted=1, lines=1, refused=[]).model_dump(mode="json"), 202
+    return Receipt(accepted=1, lines=1, refused=[], unlisted=0).model_dump(mode="json"), 202
 
 
 def describe(app: OpenAPI) -> None:
