@@ -264,8 +264,8 @@ def _lags(settings: Settings, address: str, key: str, products: Sequence[str]) -
             client.post(f"{address}/api/v1/events", json=event, timeout=TIMEOUT_SECONDS).raise_for_status()
             started = time.perf_counter()
             while not graph.driver.execute_query(
-                "MATCH (:Session)-[v:VIEWED]->(:Product {id: $id}) WHERE v.line_id ENDS WITH $line RETURN v LIMIT 1",
-                id=product, line=f"lag-{number}", database_=graph.database,
+                "MATCH ()-[v:VIEWED {line_id: $line}]->() RETURN v.line_id AS line",
+                line=f"{settings.source}:lag-{number}", database_=graph.database,
             ).records:  # fmt: skip
                 if time.perf_counter() - started > TIMEOUT_SECONDS:
                     raise SystemExit(f"event lag-{number} is not in the graph after {TIMEOUT_SECONDS} s")
