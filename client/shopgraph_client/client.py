@@ -135,10 +135,12 @@ class Client:
         exclude_owned: bool = False,
         new_only: bool = False,
         diversity: float = 0.0,
+        explain: Literal["path", "full"] = "path",
         **narrowed: Unpack[Narrowed],
     ) -> Iterator[BatchAnswer]:
         """For each user the answer or the error, in their order; a hundred at a time are asked for as they are read."""
-        asked = {"exclude_owned": exclude_owned, "new_only": new_only, "diversity": diversity, **narrowed}
+        what = {"exclude_owned": exclude_owned, "new_only": new_only, "diversity": diversity, "explain": explain}
+        asked = {**what, **narrowed}
         for part in _parts(users, BATCH_USERS):
             body = {"users": part, **asked}
             yield from self._post("recommendations/batch", BatchList, json=body).answers
@@ -187,6 +189,7 @@ class Client:
                 accepted=told.accepted + answer.accepted,
                 lines=told.lines + answer.lines,
                 refused=[*told.refused, *refused],
+                unlisted=told.unlisted + answer.unlisted,
             )
         return told
 

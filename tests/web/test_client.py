@@ -134,6 +134,8 @@ def test_many_users_are_asked_for_as_they_are_read(client: Client, monkeypatch: 
     assert read == [RAW_USER, ""]
     assert next(answers).error.code == "invalid"
     assert next(answers).answer.step == "popular"
+    (in_full,) = client.recommend_many([RAW_USER], n=2, explain="full")
+    assert all(item.detail is not None for item in in_full.answer.items)
 
 
 def test_events_are_sent_some_a_request_and_refused_ones_keep_their_place(

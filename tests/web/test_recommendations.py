@@ -91,11 +91,19 @@ def test_a_set_that_can_not_be_used_is_refused_by_name(post: Post, body: dict, s
     assert said in answer.json["error"]["message"]
 
 
+@pytest.mark.parametrize("noun", ["recommendations/like", "recommendations/batch", "reasons/doubts"])
+def test_a_body_that_is_too_large_is_refused_wherever_one_is_sent(client: FlaskClient, noun: str) -> None:
+    answer = client.post(f"/api/v1/{noun}", json={"like": ["x" * 2**20], "users": [], "path": []})
+    assert (answer.status_code, answer.json["error"]["code"]) == (413, "too_large")
+
+
 def test_many_users_are_answered_in_the_order_asked_each_with_its_own_error(
     client: FlaskClient, post: Post, user_id: str
 ) -> None:
     users = ["nobody", RAW_USER, "", user_id, "x" * 201, RAW_USER]
     answers = post("batch", users=users, n=3, exclude_owned=True).json["answers"]
+    in_full = post("batch", users=[RAW_USER], n=3, explain="full").json["answers"]
+    assert all(item["detail"]["sources"] for item in in_full[0]["answer"]["items"])
     assert [answer["user"] for answer in answers] == users
     alone = client.get(f"/api/v1/recommendations?user={RAW_USER}&n=3&exclude_owned=true").json
     ids = {alone.pop("recommendation_id")}

@@ -1,10 +1,12 @@
 from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from shopgraph.graph.connection import Graph
-from shopgraph.recommend.rules import list_rules
+from shopgraph.recommend.rules import Rule, add_rule, list_rules
+from shopgraph_web.keys import create_key
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +51,19 @@ def test_a_rule_that_cannot_be_is_refused_and_what_was_typed_stays(
     if "target" not in sent:
         assert 'value="kettle &amp; co"' in answer.text
     assert list_rules(shop) == []
+
+
+def test_rules_that_leave_nothing_are_named_in_the_answer(app: Flask, shop: Graph) -> None:
+    with app.app_context():
+        headers = {"X-API-Key": create_key("test")}
+    found = shop.driver.execute_query("MATCH (p:Product) RETURN p.id AS id", database_=shop.database)
+    for record in found.records:
+        add_rule(shop, Rule(f"no {record['id']}", "filter", "Product", record["id"], 0.0), by="ann")
+    for address in ("recommendations?user=household 17", "products/shop:soup/similar", "search?q=dry"):
+        answer = app.test_client().get(f"/api/v1/{address}", headers=headers).json
+        assert answer["items"] == []
+        assert "filtered out by rules" in answer["note"]
+        assert "no shop:bread" in answer["note"]
 
 
 def test_a_viewer_sees_rules_and_may_not_make_them(sign_in: Callable, send_form: Callable, shop: Graph) -> None:

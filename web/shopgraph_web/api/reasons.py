@@ -24,7 +24,11 @@ class Filed(BaseModel):
     times: int = Field(description="how often it was doubted")
 
 
-@api.post("/reasons/doubts", summary="This reason is wrong", responses={"202": Filed, "400": Failure, "404": Failure})
+@api.post(
+    "/reasons/doubts",
+    summary="This reason is wrong",
+    responses={"202": Filed, "400": Failure, "404": Failure, "413": Failure},
+)
 def doubt(body: Doubt) -> tuple[dict[str, object], int]:
     """File the relation by which a reason reaches its product: curators judge it in the panel."""
     doubted = last_of([dict(step) for step in body.path])

@@ -13,7 +13,7 @@ from shopgraph.errors import InputError, OverdueError
 from shopgraph.events.shown import ShownLog
 from shopgraph.recommend.liking import MOST_LIKED, Liking, UnknownProductsError
 from shopgraph.wiring_serving import Serving
-from shopgraph_web.api.answers import BatchAnswer, BatchList, Fault, RecommendationList, sent
+from shopgraph_web.api.answers import BatchAnswer, BatchList, Failure, Fault, RecommendationList, sent
 from shopgraph_web.api.gate import api_addresses
 from shopgraph_web.api.questions import Id, PersonalQuery, ShownQuery
 from shopgraph_web.api.shown import audience, shown
@@ -66,7 +66,11 @@ def recommend(query: RecommendationQuery) -> Response:
     return sent(_recommended(serving(), backend().shown(), query))
 
 
-@api.post("/recommendations/like", summary="More like these, less like those", responses={"200": RecommendationList})
+@api.post(
+    "/recommendations/like",
+    summary="More like these, less like those",
+    responses={"200": RecommendationList, "413": Failure},
+)
 def like(body: LikeBody) -> Response:
     """The products most like some and least like others, none of which is among them."""
     seen_by = audience(serving(), body.user, body.session)
@@ -85,7 +89,7 @@ def like(body: LikeBody) -> Response:
     return sent(shown(answer, seen_by))
 
 
-@api.post("/recommendations/batch", summary="What to show many users", responses={"200": BatchList})
+@api.post("/recommendations/batch", summary="What to show many users", responses={"200": BatchList, "413": Failure})
 def batch(body: BatchBody) -> Response:
     """For each user what `GET /api/v1/recommendations` answers, or the error, in the order asked.
 
