@@ -11,10 +11,9 @@ import numpy as np
 
 from shopgraph.errors import InputError
 from shopgraph.evaluation import DEPTH
-from shopgraph.ranking.candidates import Candidates
 from shopgraph.ranking.examples import Examples
 from shopgraph.ranking.features import Features
-from shopgraph.ranking.ranker import CARD, FeatureRanker, load_ranker, ranked
+from shopgraph.ranking.ranker import CARD, FeatureRanker, load_ranker, ranked, spread
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class BlendedRanker:
         A spread is one number for all users, not one for each, so that a product's score does not depend on which
         others are asked for, and what features add to the parts' scores adds up to the whole's.
         """
-        return cls(parts, {name: _spread(rows.candidates, part.scores(rows.features)) for name, part in parts.items()})
+        return cls(parts, {name: spread(rows.candidates, part.scores(rows.features)) for name, part in parts.items()})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,11 +82,3 @@ class BlendedRanker:
 
     def _mean(self, sides: Sequence[np.ndarray]) -> np.ndarray:
         return np.mean([side / spread for side, spread in zip(sides, self.spreads.values(), strict=True)], axis=0)
-
-
-def _spread(candidates: Candidates, scores: np.ndarray) -> float:
-    """The standard deviation of scores around each user's mean."""
-    row = np.unique(candidates.users, return_inverse=True)[1]
-    size = np.maximum(np.bincount(row), 1)
-    centred = scores - (np.bincount(row, scores) / size)[row]
-    return float(np.sqrt(np.mean(centred**2))) or 1.0

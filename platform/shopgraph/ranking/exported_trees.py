@@ -14,7 +14,7 @@ import numpy as np
 
 from shopgraph.errors import InputError
 from shopgraph.ranking.features import Features
-from shopgraph.ranking.ranker import CARD, check_names
+from shopgraph.ranking.ranker import CARD, check_names, spreads_of
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -49,7 +49,8 @@ class ExportedTrees:
     folder: Path
     names: tuple[str, ...]
     groups: tuple[str, ...]
-    sets: int
+    spreads: tuple[float, ...]
+    """By set, what its scores are divided by."""
 
     def scores(self, features: Features) -> np.ndarray:
         """(rows,) float64: comparable within a user only.
@@ -60,7 +61,7 @@ class ExportedTrees:
         check_names(self.names, features)
         asked = {ROWS: np.ascontiguousarray(features.values, np.float32)}
         found: list[np.ndarray] = [session.run(None, asked)[0][:, 0] for session in self._sessions]
-        return np.stack(found).sum(axis=0, dtype=np.float64)
+        return np.sum([side / np.float64(of) for side, of in zip(found, self.spreads, strict=True)], axis=0)
 
     def contributions(self, features: Features) -> np.ndarray:
         """See `Ranker.contributions`; whoever asks has lightgbm in memory from then on."""
@@ -78,7 +79,7 @@ class ExportedTrees:
         try:
             card = json.loads((folder / CARD).read_text())
             features = card["features"]
-            found = cls(folder, tuple(features), tuple(features.values()), card["sets"])
+            found = cls(folder, tuple(features), tuple(features.values()), spreads_of(card))
             found._sessions  # noqa: B018  damage is told now, not to who asks first
         except Exception as error:  # onnxruntime raises bare ones of its own
             raise InputError(f"{folder} holds no ranker that can be read ({error}): train it again") from None
@@ -91,5 +92,5 @@ class ExportedTrees:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # many users ask at once
         options.log_severity_level = 3
-        files = [str(self.folder / exported_name(place)) for place in range(self.sets)]
+        files = [str(self.folder / exported_name(place)) for place in range(len(self.spreads))]
         return [onnxruntime.InferenceSession(each, options, providers=["CPUExecutionProvider"]) for each in files]

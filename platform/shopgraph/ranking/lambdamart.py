@@ -1,21 +1,21 @@
-"""LambdaMART: gradient-boosted trees whose gradients are weighed by what a swap of two products does to NDCG."""
+"""LambdaMART and its kin: sets of gradient-boosted trees that learn to rank by several losses, their scores added."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shopgraph.errors import InputError
+from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.evaluation import DEPTH, Setting, figures
 from shopgraph.ranking.examples import Examples, check_folds, group_sizes
 from shopgraph.ranking.exported_trees import export
 from shopgraph.ranking.features import Features
-from shopgraph.ranking.ranker import CARD, check_names, ranked
+from shopgraph.ranking.ranker import CARD, check_names, ranked, spread, spreads_of
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -24,9 +24,14 @@ MANY_ROWS = 5_000
 """Fewer are scored by one thread: a user's candidates are too few to share, and many users ask at once."""
 
 
+LAMBDA, CROSS_ENTROPY = LOSSES = ("lambdarank", "rank_xendcg")
+"""Pairs weighed by what their swap does to NDCG; cross-entropy over a user's whole list (Bruch, "An alternative cross
+entropy loss for learning-to-rank", WWW 2021)."""
+
+
 @dataclass(frozen=True)
 class LambdaMartConfig:
-    """Trees, their growth and how many sets of them are averaged."""
+    """Trees, their growth and how many sets of them are added."""
 
     rounds: int = 200
     """Trees of each set, at most."""
@@ -43,14 +48,24 @@ class LambdaMartConfig:
     lambdarank_norm: bool = True
     """Whether every user's gradients are scaled to a common size."""
     sets: int = 2
-    """Sets of trees, grown from seeds that follow one another, whose scores are added."""
+    """Sets of trees, grown from seeds that follow one another, whose scores are added, each in units of its spread."""
+    losses: tuple[str, ...] = LOSSES
+    """Of the sets in turn: two that learn by different losses err differently, and rank better than two by the same."""
     judged_every: int = 10
     """Rounds between two looks at the judging weeks."""
+
+    def __post_init__(self) -> None:
+        unknown = [loss for loss in self.losses if loss not in LOSSES]
+        if unknown or not self.losses:
+            raise ConfigurationError(f"losses of trees {self.losses}: name one or more of {', '.join(LOSSES)}")
 
 
 @dataclass(frozen=True)
 class Ranker:
     """Sets of trees over named features.
+
+    Attributes:
+        spreads: by set, what its scores are divided by: losses know no common scale.
 
     Shapes:
         curve: NDCG@20 in the judging setting after every `judged_every` rounds; empty if there was none
@@ -60,6 +75,7 @@ class Ranker:
     names: tuple[str, ...]
     groups: tuple[str, ...]
     rounds: int
+    spreads: tuple[float, ...]
     curve: tuple[float, ...] = ()
 
     def scores(self, features: Features) -> np.ndarray:
@@ -69,7 +85,7 @@ class Ranker:
             InputError: the features are not those it was trained on, in their order.
         """
         check_names(self.names, features)
-        return self._raw(features.values, 0, self.rounds)
+        return self._sum(self._raw(features.values, 0, self.rounds))
 
     def contributions(self, features: Features) -> np.ndarray:
         """(rows, columns + 1) float64: what each feature adds to the score, and last what any product has; SHAP values.
@@ -81,17 +97,16 @@ class Ranker:
         """
         check_names(self.names, features)
         asked: dict[str, Any] = {"num_iteration": self.rounds, "pred_contrib": True}
-        return np.sum([np.asarray(booster.predict(features.values, **asked)) for booster in self.boosters], axis=0)
+        return self._sum([np.asarray(booster.predict(features.values, **asked)) for booster in self.boosters])
 
     def rank(self, examples: Examples, depth: int = DEPTH) -> np.ndarray:
         """(judged users, depth) product numbers, best first, `NO_ITEM` where a user's candidates run out."""
         return ranked(examples.candidates, self.scores(examples.features), depth)
 
     def importance(self) -> dict[str, float]:
-        """Each feature's share of the gain of all splits, greatest first."""
+        """Each feature's share of the gain of all splits, the mean over the sets, greatest first."""
         gains = [booster.feature_importance("gain", iteration=self.rounds) for booster in self.boosters]
-        gain = np.sum(gains, axis=0)
-        share = gain / max(float(gain.sum()), 1e-12)
+        share = np.mean([gain / max(float(gain.sum()), 1e-12) for gain in gains], axis=0)
         return {self.names[place]: float(share[place]) for place in np.argsort(-share, kind="stable")}
 
     def save(self, folder: Path) -> None:
@@ -106,6 +121,7 @@ class Ranker:
             "kind": "lambdamart",
             "sets": len(self.boosters),
             "rounds": self.rounds,
+            "spreads": self.spreads,
             "features": dict(zip(self.names, self.groups, strict=True)),
             "curve": self.curve,
         }
@@ -120,16 +136,20 @@ class Ranker:
             card = json.loads((folder / CARD).read_text())
             boosters = tuple(lgb.Booster(model_file=folder / _trees(place)) for place in range(card["sets"]))
             features, rounds, curve = card["features"], card["rounds"], tuple(card["curve"])
+            spreads = spreads_of(card)
         except (OSError, ValueError, KeyError, lgb.basic.LightGBMError) as error:
             raise InputError(f"{folder} holds no ranker that can be read ({error}): train it again") from None
-        return cls(boosters, tuple(features), tuple(features.values()), rounds, curve)
+        return cls(boosters, tuple(features), tuple(features.values()), rounds, spreads, curve)
 
-    def _raw(self, values: np.ndarray, first: int, rounds: int) -> np.ndarray:
-        """(rows,): what some rounds of all sets add to the scores."""
+    def _raw(self, values: np.ndarray, first: int, rounds: int) -> list[np.ndarray]:
+        """(rows,) of each set: what some rounds add to its scores."""
         asked: dict[str, Any] = {"start_iteration": first, "num_iteration": rounds, "raw_score": True}
         if len(values) < MANY_ROWS:
             asked["num_threads"] = 1
-        return np.sum([np.asarray(booster.predict(values, **asked)) for booster in self.boosters], axis=0)
+        return [np.asarray(booster.predict(values, **asked)) for booster in self.boosters]
+
+    def _sum(self, sides: Sequence[np.ndarray]) -> np.ndarray:
+        return np.sum([side / spread for side, spread in zip(sides, self.spreads, strict=True)], axis=0)
 
 
 def train(
@@ -142,7 +162,8 @@ def train(
     """Grow trees on the rows of all folds; each user of each fold is a query.
 
     Args:
-        judged: rows of later weeks and their setting, which choose the number of rounds and nothing else.
+        judged: rows of later weeks and their setting, which choose the number of rounds; they, or else the last fold,
+            tell how widely each set's scores spread.
         threads: of lightgbm; the same number gives the same trees.
 
     Raises:
@@ -162,27 +183,40 @@ def train(
         params={"verbosity": -1, "feature_pre_filter": False, "num_threads": threads, "seed": seed},
     )
     boosters = tuple(
-        lgb.train(_parameters(config, seed + place, threads), data, num_boost_round=config.rounds)
+        lgb.train(_parameters(config, place, seed, threads), data, num_boost_round=config.rounds)
         for place in range(config.sets)
     )
-    whole = Ranker(boosters, names, groups, config.rounds)
-    return whole if judged is None else _cut(whole, config, *judged)
+    whole = Ranker(boosters, names, groups, config.rounds, (1.0,) * config.sets)
+    if judged is not None:
+        return _cut(whole, config, *judged)
+    sides = whole._raw(folds[-1].features.values, 0, config.rounds)
+    return replace(whole, spreads=_spreads(folds[-1], sides))
 
 
 def _cut(whole: Ranker, config: LambdaMartConfig, examples: Examples, setting: Setting) -> Ranker:
     """The ranker with as many rounds as rank the judged rows best."""
     check_names(whole.names, examples.features)
-    scores, curve = np.zeros(len(examples)), []
+    sides, curve, spreads = [np.zeros(len(examples)) for _ in whole.boosters], [], []
     for start in range(0, config.rounds, config.judged_every):
-        scores += whole._raw(examples.features.values, start, config.judged_every)
+        added = whole._raw(examples.features.values, start, config.judged_every)
+        sides = [side + more for side, more in zip(sides, added, strict=True)]
+        spreads.append(_spreads(examples, sides))
+        scores = replace(whole, spreads=spreads[-1])._sum(sides)
         curve.append(float(figures(ranked(examples.candidates, scores), setting).ndcg.mean()))
-    rounds = min(config.rounds, config.judged_every * (int(np.argmax(curve)) + 1))
-    return Ranker(whole.boosters, whole.names, whole.groups, rounds, tuple(curve))
+    best = int(np.argmax(curve))
+    rounds = min(config.rounds, config.judged_every * (best + 1))
+    return replace(whole, rounds=rounds, spreads=spreads[best], curve=tuple(curve))
 
 
-def _parameters(config: LambdaMartConfig, seed: int, threads: int) -> dict[str, Any]:
+def _spreads(examples: Examples, sides: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """Of one set alone 1: its scores are what they are."""
+    return tuple(spread(examples.candidates, side) for side in sides) if len(sides) > 1 else (1.0,)
+
+
+def _parameters(config: LambdaMartConfig, place: int, seed: int, threads: int) -> dict[str, Any]:
+    loss = config.losses[place % len(config.losses)]
     return {
-        "objective": "lambdarank",
+        "objective": loss,
         "num_leaves": config.num_leaves,
         "learning_rate": config.learning_rate,
         "min_data_in_leaf": config.min_data_in_leaf,
@@ -192,7 +226,7 @@ def _parameters(config: LambdaMartConfig, seed: int, threads: int) -> dict[str, 
         "lambda_l2": config.l2,
         "lambdarank_truncation_level": config.truncation_level,
         "lambdarank_norm": config.lambdarank_norm,
-        "seed": seed,
+        "seed": seed + place,
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": threads,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,6 +69,19 @@ def ranked(candidates: Candidates, scores: np.ndarray, depth: int = DEPTH) -> np
     best = np.full((len(candidates.judged), depth), NO_ITEM, dtype=np.int64)
     best[owner[shown], place[shown]] = candidates.products[order[shown]]
     return best
+
+
+def spread(candidates: Candidates, scores: np.ndarray) -> float:
+    """The standard deviation of scores around each user's mean; 1 where they are all alike."""
+    row = np.unique(candidates.users, return_inverse=True)[1]
+    size = np.maximum(np.bincount(row), 1)
+    centred = scores - (np.bincount(row, scores) / size)[row]
+    return float(np.sqrt(np.mean(centred**2))) or 1.0
+
+
+def spreads_of(card: Mapping[str, Any]) -> tuple[float, ...]:
+    """What a card says; sets that were kept before there were several losses are added as they are."""
+    return tuple(card.get("spreads", [1.0] * card["sets"]))
 
 
 def check_names(names: Sequence[str], features: Features) -> None:
