@@ -31,8 +31,30 @@ def export(boosters: Sequence[lgb.Booster], folder: Path) -> None:
 
     for place, booster in enumerate(boosters):
         rows = [(ROWS, FloatTensorType([None, booster.num_feature()]))]
-        exported = convert_lightgbm(booster, initial_types=rows, target_opset=OPSET, zipmap=False)
+        exported = convert_lightgbm(_in_single_precision(booster), initial_types=rows, target_opset=OPSET, zipmap=False)
         (folder / exported_name(place)).write_bytes(exported.SerializeToString())
+
+
+def _in_single_precision(booster: lgb.Booster) -> lgb.Booster:
+    """The same trees with each threshold rounded down to single precision.
+
+    ONNX keeps them so and rounds to the nearest, which may be a value that lay above the threshold; features are of
+    single precision, so that none lies between a threshold and what it is rounded down to.
+    """
+    import lightgbm as lgb
+
+    lines = []
+    for line in booster.model_to_string().splitlines():
+        name, _, told = line.partition("=")
+        if name == "tree_sizes":  # bytes of each tree, which change; without them trees are read one after the other
+            continue
+        if name == "threshold":
+            exact = np.array(told.split(), np.float64)
+            near = exact.astype(np.float32)
+            below = np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near)
+            line = f"threshold={' '.join(repr(value) for value in below.astype(np.float64).tolist())}"
+        lines.append(line)
+    return lgb.Booster(model_str="\n".join(lines) + "\n")
 
 
 def exported_name(place: int) -> str:
