@@ -43,18 +43,20 @@ def _in_single_precision(booster: lgb.Booster) -> lgb.Booster:
     """
     import lightgbm as lgb
 
-    lines = []
-    for line in booster.model_to_string().splitlines():
-        name, _, told = line.partition("=")
-        if name == "tree_sizes":  # bytes of each tree, which change; without them trees are read one after the other
-            continue
-        if name == "threshold":
-            exact = np.array(told.split(), np.float64)
-            near = exact.astype(np.float32)
-            below = np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near)
-            line = f"threshold={' '.join(repr(value) for value in below.astype(np.float64).tolist())}"
-        lines.append(line)
-    return lgb.Booster(model_str="\n".join(lines) + "\n")
+    lines = booster.model_to_string().splitlines()
+    # the bytes of each tree change; where they are not said, trees are read one after the other
+    kept = [_rounded(line) for line in lines if not line.startswith("tree_sizes=")]
+    return lgb.Booster(model_str="\n".join(kept) + "\n")
+
+
+def _rounded(line: str) -> str:
+    name, _, told = line.partition("=")
+    if name != "threshold":
+        return line
+    exact = np.array(told.split(), np.float64)
+    near = exact.astype(np.float32)
+    below = np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float64)
+    return f"threshold={' '.join(map(repr, below.tolist()))}"
 
 
 def exported_name(place: int) -> str:
