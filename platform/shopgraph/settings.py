@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     """A folder of the shop's own named query files; read mode only."""
     exploration: float = Field(0.0, ge=0, le=100)
     """Of what is new to a user, how much it counts that few are shown a product, for which a page's last places give
-    way: 5 shows about twice as many products."""
+    way: 4 shows about twice as many products."""
     fusion: str | None = None
     """What `recommend()` asks in each setting and how loudly: JSON, or a file of it, of fields to set anew, e.g.
     {"novel": {"weights": {"my_source": 0.2, "popular_lately": 0}}}."""

@@ -28,7 +28,7 @@ from shopgraph.wiring_serving import Serving, build_serving
 
 CHOSEN = json.loads(Path(__file__).with_name("chosen.json").read_text())["peers"]
 SERVED, OFFLINE = "recommend()", "its ranker, offline"
-EXPLORATION = 5.0
+EXPLORATION = 4.0
 """What SHOPGRAPH_EXPLORATION is set to in one row of `novel`: what coverage costs."""
 EXPLORED = f"recommend(), exploration {EXPLORATION:g}"
 UNSOLD = "cold_among_unsold"
