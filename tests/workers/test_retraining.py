@@ -159,6 +159,8 @@ def test_a_retraining_ends_in_a_release(
 def test_a_ranker_is_trained_by_the_workers_and_answers(
     settings: Settings, shop: Graph, jobs: Jobs, runs: RunLog, workers: psutil.Process
 ) -> None:
+    if serving(shop) is None:  # where this test runs alone
+        ended(runs, jobs.retrain(TEXT_ONLY))
     assert rank_ahead_now(shop, settings) is not None
     run = ended(runs, jobs.retrain(RetrainRequest(families=["ranker"], config={"ranker": RANKER})))
     assert (run.status, run.error) == ("succeeded", None)
