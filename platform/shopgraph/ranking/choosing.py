@@ -114,8 +114,9 @@ def _trained_again(chosen: FeatureRanker, folds: Sequence[Examples], learners: L
         return BlendedRanker(parts, chosen.spreads)  # of rows that the parts had not learned from
     if isinstance(chosen, Ranker):
         config = replace(learners.trees, rounds=chosen.rounds)
-        again = train(folds, config, None, learners.seed, learners.threads)
-        return replace(again, curve=chosen.curve, spreads=chosen.spreads)  # of rows that no tree had learned from
+        # spreads of rows that no tree had learned from
+        again = train(folds, config, None, learners.seed, learners.threads, chosen.spreads)
+        return replace(again, curve=chosen.curve)
     from shopgraph.ranking import neural
 
     found = cast(NetworkRanker, chosen)

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 MANY_ROWS = 5_000
 """Fewer are scored by one thread: a user's candidates are too few to share, and many users ask at once."""
 
-
-LAMBDA, CROSS_ENTROPY = LOSSES = ("lambdarank", "rank_xendcg")
+LOSSES = ("lambdarank", "rank_xendcg")
 """Pairs weighed by what their swap does to NDCG; cross-entropy over a user's whole list (Bruch, "An alternative cross
 entropy loss for learning-to-rank", WWW 2021)."""
 
@@ -158,12 +157,14 @@ def train(
     judged: tuple[Examples, Setting] | None = None,
     seed: int = 0,
     threads: int = 1,
+    spreads: tuple[float, ...] = (),
 ) -> Ranker:
     """Grow trees on the rows of all folds; each user of each fold is a query.
 
     Args:
         judged: rows of later weeks and their setting, which choose the number of rounds; they, or else the last fold,
             tell how widely each set's scores spread.
+        spreads: where that is known.
         threads: of lightgbm; the same number gives the same trees.
 
     Raises:
@@ -186,9 +187,11 @@ def train(
         lgb.train(_parameters(config, place, seed, threads), data, num_boost_round=config.rounds)
         for place in range(config.sets)
     )
-    whole = Ranker(boosters, names, groups, config.rounds, (1.0,) * config.sets)
+    whole = Ranker(boosters, names, groups, config.rounds, spreads or (1.0,) * config.sets)
     if judged is not None:
         return _cut(whole, config, *judged)
+    if spreads or config.sets == 1:
+        return whole
     sides = whole._raw(folds[-1].features.values, 0, config.rounds)
     return replace(whole, spreads=_spreads(folds[-1], sides))
 

@@ -37,14 +37,11 @@ FOUND_BY = {
     "text_search": "What it says, and where it is in the graph, is near to what you typed",
 }
 """In words, why a source answers a query with a product."""
-ALONE = {
+NEAR = "Close to what you like in the learned graph"
+SPOKEN_FOR = {
     ARRIVALS: "New here, in a category that sells well",
     WITHIN: "Within what you asked for",
     PIN: "Chosen by the shop",
-}
-"""In words, why a source that knows nothing of the user offers what nobody bought lately and no path leads to."""
-NEAR = "Close to what you like in the learned graph"
-SPOKEN_FOR = {
     "graph": NEAR,
     "graph_neighbours": NEAR,
     "graph_like_these": "Close to what you named in the learned graph",
@@ -116,8 +113,8 @@ def _by_features(features: Mapping[str, float]) -> list[str]:
 
 
 def _without_a_path(item: Fused) -> str:
-    spoken = {**SPOKEN_FOR, **ALONE}
-    return next((spoken[source] for source in item.sources if source in spoken), "Ranked high for you by the shop")
+    said = (SPOKEN_FOR[source] for source in item.sources if source in SPOKEN_FOR)
+    return next(said, "Ranked high for you by the shop")
 
 
 def _popular(buyers: int) -> str:

@@ -88,8 +88,7 @@ class Recommender:
             as_of: take only events before it into account; the clock's now by default.
             session: product ids of this visit, latest first; what its events tell is known without them.
             session_id: pseudonym of the visit, see `session_pseudonym`; enough where nobody has signed in.
-            filters: what the answer may hold; where too little of what was chosen passes, what is popular within them
-                fills it up.
+            filters: what the answer may hold; where too little passes, what is popular within them fills it up.
             scenario: the place it is for, or a variant of the experiment there, which make it; its rules apply too.
             diversity: how much it counts that products are unlike, 0 to 1; at least the place's; see `diversified`.
             offset: the place of the first product, from 0; pages of as many products do not overlap.
