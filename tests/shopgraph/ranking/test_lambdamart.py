@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shopgraph.errors import InputError
+from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.evaluation import NO_ITEM, Setting, figures
 from shopgraph.ranking.candidates import CandidateConfig, find_candidates
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.exported_trees import ExportedTrees
 from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
-from shopgraph.ranking.ranker import load_ranker
+from shopgraph.ranking.ranker import load_ranker, spread
 
 USERS = 80
 CONFIG = LambdaMartConfig(rounds=40, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5)
@@ -67,6 +67,20 @@ def test_the_same_seed_gives_the_same_trees_and_another_does_not(folds: list[Exa
     scores = ranker.scores(folds[0].features)
     assert np.array_equal(scores, again)
     assert not np.array_equal(scores, other)
+
+
+def test_sets_learn_by_the_losses_in_turn_and_weigh_alike(made, folds: list[Examples], ranker: Ranker) -> None:
+    assert [booster.params["objective"] for booster in ranker.boosters] == ["lambdarank", "rank_xendcg"]
+    rows = made[-1][0]
+    sides = [
+        replace(ranker, boosters=(each,), spreads=(of,))
+        for each, of in zip(ranker.boosters, ranker.spreads, strict=True)
+    ]
+    spreads = [spread(folds[-1].candidates, side.scores(folds[-1].features)) for side in sides]
+    assert spreads == pytest.approx([1.0, 1.0])
+    assert np.allclose(sum(side.scores(rows.features) for side in sides), ranker.scores(rows.features))
+    with pytest.raises(ConfigurationError, match="losses of trees"):
+        LambdaMartConfig(losses=("hinge",))
 
 
 def test_judged_weeks_choose_the_rounds_by_their_figures(made, folds: list[Examples]) -> None:

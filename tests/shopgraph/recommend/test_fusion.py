@@ -6,6 +6,8 @@ import pytest
 
 from shopgraph.errors import ConfigurationError
 from shopgraph.recommend.candidate import Candidate
+from shopgraph.recommend.evidence import Facts
+from shopgraph.recommend.explanation import explain
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.rerank import diversified, explored, rerank
 
@@ -80,6 +82,20 @@ def test_the_next_is_relevant_and_unlike_those_before_it() -> None:
 def test_scores_of_any_sign_say_what_is_relevant(scores: list[float]) -> None:
     fused = [Fused(name, score, ("x",), None) for name, score in zip("abc", scores, strict=True)]
     assert [item.id for item in diversified(fused, {}, 3, 0.5)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        (("popular_in_segment",), "Bought lately by people of your segment"),
+        (("ranker", "ease"), "Bought by people who buy what you buy"),
+        (("graph",), "Close to what you like in the learned graph"),
+        (("mine",), "Ranked high for you by the shop"),
+    ],
+)
+def test_where_nothing_leads_to_a_product_its_source_speaks_for_itself(sources: tuple[str, ...], said: str) -> None:
+    reason = explain("u_me", Fused("a", 1.0, sources, None), Facts("A", 0, 0, None, []))
+    assert (reason.text, reason.path) == (said, [])
 
 
 def test_the_last_places_of_a_page_go_to_what_few_lists_name() -> None:
