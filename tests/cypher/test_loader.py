@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shopgraph.settings import load_settings
 from shopgraph_cypher import load_queries
 from shopgraph_cypher.loader import QueryFileError, parse_query
 
@@ -105,3 +106,9 @@ def test_the_catalogue_is_read_by_name_and_by_purpose() -> None:
     assert "run_begin" in [query.name for query in queries.of_purpose("tracking")]
     with pytest.raises(KeyError, match="no query file is named 'nothing'"):
         queries["nothing"]
+
+
+def test_an_empty_variable_names_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers set those that nobody set; the working folder is nobody's."""
+    monkeypatch.setenv("SHOPGRAPH_CYPHER_PATH", "")
+    assert load_settings().cypher_path is None
