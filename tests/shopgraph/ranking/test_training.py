@@ -108,9 +108,9 @@ def watched(shop, fit_sources, monkeypatch: pytest.MonkeyPatch, config: RankerCo
     """What trees were grown from and judged by, growth by growth, and the metrics."""
     grown: list[tuple[list[Examples], tuple[Examples, Setting] | None]] = []
 
-    def watching(folds, trees, judged, seed, threads):
+    def watching(folds, trees, judged, *settings):
         grown.append((list(folds), judged))
-        return real(folds, trees, judged, seed, threads)
+        return real(folds, trees, judged, *settings)
 
     real = choosing.train
     monkeypatch.setattr(choosing, "train", watching)
