@@ -22,6 +22,9 @@ class Detail(BaseModel):
     """What each source, or the ranker in their place, adds to the score."""
     features: dict[str, float]
     """What each feature adds to the ranker's score, the greatest first; empty where no ranker speaks."""
+    purchases: dict[str, float] = {}
+    """Of products that the user bought, by how much this one would score less, beside the others of the answer, had the
+    user not; the greatest first."""
 
 
 class Item(BaseModel):

@@ -111,12 +111,15 @@ def accuracy(settings: Settings, journal: Journal) -> dict[str, object]:
     rows = judge_serving(settings, snapshot, trained.get("ranker"))
     users = np.random.default_rng(SEED).permutation(snapshot.ids("User"))[:REASONS].tolist()
     with build_serving(settings) as serving:
-        found = faithfulness(serving.graph, serving.recommender, users, snapshot.before, SEED)
+        asked = serving.graph, serving.recommender, users, snapshot.before, SEED
+        in_full, in_brief = (faithfulness(*asked, in_full=way) for way in (True, False))
     reasons = {
-        "reasons.faithfulness": found.falls_further,
-        "reasons.falls": found.falls,
-        "reasons.falls_without_another": found.falls_without_another,
-        "reasons.judged": found.reasons,
+        "reasons.faithfulness": in_full.falls_further,
+        "reasons.falls": in_full.falls,
+        "reasons.falls_without_another": in_full.falls_without_another,
+        "reasons.judged": in_full.reasons,
+        "reasons.in_brief.faithfulness": in_brief.falls_further,
+        "reasons.in_brief.falls": in_brief.falls,
     }
     return {
         "figures": keys(rows) | reasons,

@@ -50,12 +50,16 @@ class Faithfulness:
 
 
 def faithfulness(
-    graph: Graph, recommender: Recommender, users: Sequence[str], as_of: datetime, seed: int
+    graph: Graph, recommender: Recommender, users: Sequence[str], as_of: datetime, seed: int, in_full: bool = True
 ) -> Faithfulness:
-    """Ask for each user's first product that a path from a purchase explains; the graph ends as it began."""
+    """Ask for each user's first product that a path from a purchase explains; the graph ends as it began.
+
+    Args:
+        in_full: judge the reasons of an answer in full, which start from what a product leans on most.
+    """
     random, drops = np.random.default_rng(seed), list[tuple[float, float]]()
     for user in users:
-        answer = _asked(recommender, user, as_of, SHOWN, in_full=True)
+        answer = _asked(recommender, user, as_of, SHOWN, in_full)
         item = next((item for item in answer.items if _evidence(item)), None)
         bought = sorted(set(read_standing(graph, as_of, user).own.products))
         if item is None or len(bought) < FEWEST_BOUGHT:

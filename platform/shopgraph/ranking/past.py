@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,19 @@ class Lines:
         shelf = np.nan_to_num(amounts) + taken
         share = np.divide(taken, shelf, out=np.zeros(len(taken)), where=shelf > 0)
         return cls(purchases, amounts / np.maximum(quantities, 1), np.minimum(share, 1.0))
+
+    def without_each(self, products: np.ndarray) -> Lines:
+        """Of one user's lines: the lines of user 0, and of a user more for each product, who did not buy it.
+
+        Shapes:
+            products: (users - 1,)
+        """
+        bought = self.purchases
+        kept = np.ones((len(products) + 1, len(bought)), dtype=bool)
+        kept[1:] = bought.products != products[:, None]
+        users, lines = np.nonzero(kept)
+        of_users = replace(bought.chosen(lines), users=users, user_count=len(kept))
+        return Lines(of_users, self.unit_prices[lines], self.discounts[lines])
 
     def chosen(self, lines: np.ndarray) -> Lines:
         """The lines of a bool mask or of row numbers."""

@@ -160,6 +160,42 @@ class ServedRanker:
             for name, row, places in zip(self.products.of_rows(candidates.products), shares, order, strict=True)
         }
 
+    def leanings(
+        self,
+        setting: str,
+        user_id: str,
+        own: OwnLines,
+        moment: datetime,
+        products: Sequence[str],
+        purchases: Sequence[str],
+    ) -> dict[str, dict[str, float]]:
+        """How far each of some of the user's products would fall, had the user never bought each of some others.
+
+        A product's standing is its score less the mean score of the others of `products`: by product and by what was
+        bought, what it loses of that. Below 0 it would rise. Unknown products are left out.
+
+        Source: occlusion, Zeiler and Fergus, Visualizing and understanding convolutional networks (2014), whose patches
+        are a user's purchases here.
+        """
+        known = self.products.known([*own.products, *products])
+        candidates = self._candidates(setting, user_id, known, products)
+        if candidates is None:
+            return {}
+        candidates = candidates.chosen(np.isin(candidates.products, _rows(known, products)))
+        gone = [product for product in purchases if product in known]
+        if len(candidates) < 2 or not gone:
+            return {}
+        # one more user for each purchase, who bought all else: all are asked about at once
+        past = Past.of(self._lines(own, known).without_each(_rows(known, gone)), to_ms(moment))
+        users, rows = np.divmod(np.arange((len(gone) + 1) * len(candidates)), len(candidates))
+        features = pair_features(self.market, past, users, candidates.products[rows])
+        scores = self.rankers[setting].scores(Features.joined([candidates.scores.chosen(rows), features]))
+        scores = scores.reshape(len(gone) + 1, len(candidates))
+        standing = (scores - scores.mean(axis=1, keepdims=True)) * len(candidates) / (len(candidates) - 1)
+        lost = (standing[0] - standing[1:]).T.tolist()
+        names = self.products.of_rows(candidates.products)
+        return {name: dict(zip(gone, row, strict=True)) for name, row in zip(names, lost, strict=True)}
+
     def _candidates(
         self, setting: str, user_id: str, known: Mapping[str, int], others: Sequence[str]
     ) -> Candidates | None:

@@ -20,6 +20,9 @@ class Detail:
     """What each source, or the ranker in their place, adds to the score."""
     features: dict[str, float] = field(default_factory=dict)
     """What each feature adds to the ranker's score, the greatest share first; empty where no ranker speaks."""
+    purchases: dict[str, float] = field(default_factory=dict)
+    """Of products that the user bought, by how much this one would score less, beside the others of the answer, had the
+    user not; the greatest first."""
 
 
 @dataclass(frozen=True)

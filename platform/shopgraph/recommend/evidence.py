@@ -30,6 +30,8 @@ class Path:
     """The node between, of a relation that is shared; with how people call it and, of an attribute, its key."""
     shared_name: str | None = None
     shared_key: str | None = None
+    leaning: float = 0.0
+    """How far the item would fall without the user's purchase of the product, where that is known; 0 at least."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,28 @@ def bought_wrongly(wrong: Collection[str], user_id: str) -> set[str]:
     return {judged.removeprefix(begins) for judged in wrong if judged.startswith(begins)}
 
 
-class Evidence:
-    """Read once an answer, see `reasons.cypher`."""
+def speakers(user_id: str, standing: Standing) -> list[str]:
+    """The user's own products that may speak for others, those bought most first."""
+    denied = bought_wrongly(standing.wrong, user_id)
+    return [product for product in standing.own.bought_most(SPEAKING) if product not in denied]
 
-    def __init__(self, graph: Graph, user_id: str, standing: Standing, kept: Sequence[Fused]) -> None:
-        denied = bought_wrongly(standing.wrong, user_id)
-        own = [product for product in standing.own.bought_most(SPEAKING) if product not in denied]
+
+class Evidence:
+    """Read once an answer, see `reasons.cypher`.
+
+    Args:
+        leanings: by item, how far it would fall without each purchase: what it leans on most speaks for it.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        user_id: str,
+        standing: Standing,
+        kept: Sequence[Fused],
+        leanings: Mapping[str, Mapping[str, float]] = {},
+    ) -> None:
+        denied, own = bought_wrongly(standing.wrong, user_id), speakers(user_id, standing)
         via = list(dict.fromkeys(item.via for item in kept if item.via is not None))
         items = list(dict.fromkeys(item.id for item in kept))
         found = graph.wide("reasons", user=user_id, as_of=standing.as_of, items=items, own=own, via=via)
@@ -79,6 +97,7 @@ class Evidence:
         self._bought = standing.own.moments({*items, *via} - denied)
         self._viewed = frozenset(found["viewed"])
         self._wrong = standing.wrong
+        self._leanings = leanings
 
     def of(self, item: Fused) -> Facts | None:
         """None for a product that is no longer in the graph."""
@@ -95,22 +114,33 @@ class Evidence:
             by_relation.setdefault(shared[0], []).append(shared)
         for relation, ways in by_relation.items():
             spoken = [(self._speaker(item, relation, way[1]), way) for way in ways]
-            said = [(self._place.get(product, -1), product, way) for product, way in spoken if product is not None]
+            said = [
+                (-self._leaning(item, product), self._place.get(product, -1), product, way)
+                for product, way in spoken
+                if product is not None
+            ]
             if said:
-                _, product, (_, shared, name, key) = min(said, key=lambda one: one[:2])
-                between = (None, None, None) if relation == BOUGHT_WITH else (shared, name, key)
-                yield Path(relation, product, self._titles[product], self._bond(product), *between)
+                less, _, product, (_, shared, name, key) = min(said, key=lambda one: one[:3])
+                between = None if relation == BOUGHT_WITH else shared
+                title, bond = self._titles[product], self._bond(product)
+                yield Path(relation, product, title, bond, between, name, key, -less)
 
     def _speaker(self, item: Fused, relation: str, end: str) -> str | None:
-        """What the item's source named, where it leads there; else the product bought most that does."""
+        """What the item leans on most; else what its source named, where it leads there, or what was bought most."""
         lead, shared = (relation, end), None if relation == BOUGHT_WITH else end
         named = [item.via] if item.via and lead in self._leads.get(item.via, ()) else []
-        for product in (*named, *self._loudest.get(lead, ())):
-            if product != item.id and not (
-                self._wrong and path_is_wrong(self._wrong, relation, product, item.id, shared)
-            ):
-                return product
-        return None
+        leading = (product for product in (*named, *self._loudest.get(lead, ())) if product != item.id)
+        right = (
+            product
+            for product in leading
+            if not (self._wrong and path_is_wrong(self._wrong, relation, product, item.id, shared))
+        )
+        if item.id not in self._leanings:
+            return next(right, None)
+        return max(right, key=lambda product: self._leaning(item, product), default=None)
+
+    def _leaning(self, item: Fused, product: str) -> float:
+        return max(0.0, self._leanings.get(item.id, {}).get(product, 0.0))
 
     def _bond(self, product: str) -> str | None:
         if product in self._place or product in self._bought:

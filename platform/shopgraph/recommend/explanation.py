@@ -75,8 +75,8 @@ def explain(user_id: str, item: Fused, facts: Facts, features: Mapping[str, floa
     """Choose and word the reason of one item.
 
     Args:
-        features: what each feature adds to the item's score, where that is known: the path is of the relation whose
-            features add most.
+        features: what each feature adds to the item's score, where that is known: of paths that it leans on alike, the
+            one is chosen whose relation's features add most.
     """
     found_by = FOUND_BY.get(item.sources[0])
     if found_by is not None:
@@ -96,8 +96,9 @@ def explain(user_id: str, item: Fused, facts: Facts, features: Mapping[str, floa
 
 
 def chosen_path(item: Fused, facts: Facts, features: Mapping[str, float] = {}) -> Path | None:
-    """The path that speaks for an item; see `explain`."""
-    by_relation = {path.relation: path for path in facts.paths}
+    """The path that speaks for an item, of those that it leans on most; see `explain`."""
+    most = max((path.leaning for path in facts.paths), default=0.0)
+    by_relation = {path.relation: path for path in facts.paths if path.leaning == most}
     order = (*_by_features(features), *PREFERRED.get(item.sources[0], ()), *RELATION_ORDER)
     return next((by_relation[relation] for relation in order if relation in by_relation), None)
 

@@ -72,6 +72,21 @@ class LearnedFusion:
             return {}
         return ranker.contributions(_setting(context), context["user"], standing.own, standing.as_of, products)
 
+    def leanings(
+        self, standing: Standing, context: Mapping[str, Any], products: Sequence[str], purchases: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
+        """See `ServedRanker.leanings`; by product, what it leans on most first.
+
+        Raises:
+            InputError: the ranker's files are damaged.
+        """
+        ranker = self._ranker(standing)
+        if ranker is None:
+            return {}
+        own, moment = standing.own, standing.as_of
+        found = ranker.leanings(_setting(context), context["user"], own, moment, products, purchases)
+        return {name: dict(sorted(lost.items(), key=lambda one: -one[1])) for name, lost in found.items()}
+
     def explored(
         self, best: Sequence[Fused], n: int, weight: float, standing: Standing, context: Mapping[str, Any]
     ) -> list[Fused]:

@@ -338,8 +338,9 @@ class Recommender:
         user_id: str = "",
         details: Mapping[str, Detail] = {},
     ) -> Recommendations:
-        cut = page.cut(chosen.kept)
-        items = explained_items(cut, Evidence(self._graph, user_id, standing, cut).of, user_id, details) if cut else []
+        cut, leanings = page.cut(chosen.kept), {product: detail.purchases for product, detail in details.items()}
+        evidence = Evidence(self._graph, user_id, standing, cut, leanings) if cut else None
+        items = explained_items(cut, evidence.of, user_id, details) if evidence else []
         return _recommendations(items, page, chosen, standing, step)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.answer import Detail
 from shopgraph.recommend.candidate import Candidate, Sources
+from shopgraph.recommend.evidence import speakers
 from shopgraph.recommend.filters import ANYTHING, Filters
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.page import Page
@@ -122,9 +123,13 @@ class Retrieval:
         """What the place of each product rests on."""
         by_ranker = [item.id for item in kept if RANKER in item.shares]
         features: dict[str, dict[str, float]] = {}
+        purchases: dict[str, dict[str, float]] = {}
         if self._learned is not None and by_ranker:
             features = self._learned.contributions(standing, context, by_ranker)
-        return {item.id: Detail(dict(item.shares), features.get(item.id, {})) for item in kept}
+            purchases = self._learned.leanings(standing, context, by_ranker, speakers(context["user"], standing))
+        return {
+            item.id: Detail(dict(item.shares), features.get(item.id, {}), purchases.get(item.id, {})) for item in kept
+        }
 
     def context(self, standing: Standing, n: int, **subject: Any) -> dict[str, Any]:
         """What sources are asked with, see `PARAMETERS`, so that `n` items are left of what they offer."""

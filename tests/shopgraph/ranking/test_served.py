@@ -149,6 +149,31 @@ def test_the_sources_that_rank_a_product_high_speak_for_it(shop, served: ServedR
     assert {source for item in found for source in item.sources} == {"popularity", "ever"}
 
 
+def test_a_product_leans_on_a_purchase_as_far_as_it_falls_without_it(shop, served: ServedRanker) -> None:
+    own, at = own_lines(shop, 4), moment(shop)
+    shown = [item.id for item in served.ranked("novel", "u04", own, at)[:6]]
+    bought = sorted(set(own.products))
+    found = served.leanings("novel", "u04", own, at, [*shown, "unheard of"], [*bought, "unheard of"])
+
+    def standings(lines: OwnLines) -> dict[str, float]:
+        scores = {item.id: item.score for item in served.ranked("novel", "u04", lines, at) if item.id in shown}
+        return {name: score - np.mean([scores[one] for one in shown if one != name]) for name, score in scores.items()}
+
+    whole = standings(own)
+    for gone in bought:
+        kept = [place for place, product in enumerate(own.products) if product != gone]
+        sides = own.products, own.times_ms, own.quantities, own.amounts, own.discounts
+        less = standings(OwnLines(*([side[place] for place in kept] for side in sides)))
+        assert {name: lost[gone] for name, lost in found.items()} == pytest.approx(
+            {name: whole[name] - less[name] for name in shown}, abs=1e-5
+        )
+    assert found.keys() == set(shown)
+    assert any(abs(cost) > 0.01 for lost in found.values() for cost in lost.values())
+    assert not served.leanings("novel", "stranger", own, at, shown, bought)
+    assert not served.leanings("novel", "u04", own, at, shown, [])
+    assert not served.leanings("novel", "u04", own, at, shown[:1], bought), "one alone stands beside nobody"
+
+
 def test_what_no_source_said_is_the_least_that_it_says() -> None:
     names = ("a_score", "a_rank")
     lists = Lists(

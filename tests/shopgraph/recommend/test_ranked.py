@@ -49,6 +49,12 @@ CONFIG = RankerConfig(
 )
 USERS, WEEKS = 24, 8
 ASKED = {"as_of": NOW, "novel": True, "session": [], "without": [], "unbought_before": None}
+PATHS = """
+MATCH (:User {id: $user})-[:PURCHASED]->(p:Product), (to:Product {id: $item})
+WHERE (p)-[:BOUGHT_WITH]-(to) OR (p)-[:IN_CATEGORY|MADE_BY|WRITTEN_BY|HAS_ATTRIBUTE]->()
+      <-[:IN_CATEGORY|MADE_BY|WRITTEN_BY|HAS_ATTRIBUTE]-(to)
+RETURN DISTINCT p.id AS id
+"""
 BUY = """
 MATCH (p:Product {id: $id}), (s:Source)
 MERGE (u:User {id: $user})
@@ -206,6 +212,28 @@ def test_in_full_features_sum_to_the_score_and_choose_the_path(shop: Any) -> Non
     assert max(toy.detail.features, key=toy.detail.features.get).startswith("category_"), "its taste is in the category"
     assert "IN_CATEGORY" in {step.get("type") for step in toy.reason.path}
     assert ranked.contributions(read_standing(shop.graph, NOW), {**ASKED, "user": "u_nobody"}, [toy.id]) == {}
+
+
+def test_in_full_a_reason_starts_from_the_purchase_that_its_product_leans_on_most(shop: Any) -> None:
+    """A buyer of food has bought one toy now: toys lean on it, whatever else was bought more often."""
+    recommends = recommender(shop)
+    at = shop.snapshot.before - timedelta(minutes=1)
+    shop.graph.driver.execute_query(BUY, user="u_0", id="s:toy0", at=at, database_=shop.graph.database)
+    leaning = 0
+    for item in recommends.recommend("u_0", 12, exclude_owned=True, in_full=True).items:
+        lost = list(item.detail.purchases.values())
+        assert lost == sorted(lost, reverse=True)
+        if not item.reason.path:
+            continue
+        asked = {"user": "u_0", "item": item.id, "database_": shop.graph.database}
+        leading = {found["id"] for found in shop.graph.driver.execute_query(PATHS, **asked).records}
+        most = max(item.detail.purchases[product] for product in leading)
+        said = item.reason.path[2]["id"]
+        assert said in leading
+        assert max(0.0, item.detail.purchases[said]) == max(0.0, most)
+        leaning += said == "s:toy0" and most > 0
+    assert leaning
+    assert recommends.recommend("u_0", 5, exclude_owned=True).items[0].detail is None
 
 
 def test_a_purchase_that_a_reason_starts_from_is_put_back_as_it_was(shop: Any) -> None:

@@ -53,6 +53,11 @@ class Detail(BaseModel):
         description="what each feature adds to the ranker's score (SHAP values), the greatest first; empty where no "
         "ranker speaks"
     )
+    purchases: dict[str, float] = Field(
+        {},
+        description="of products that the user bought, by how much this one would score less, beside the others of the "
+        "answer, had the user not; the greatest first",
+    )
 
 
 class Item(BaseModel):
