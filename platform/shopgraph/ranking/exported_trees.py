@@ -31,12 +31,12 @@ def export(boosters: Sequence[lgb.Booster], folder: Path) -> None:
 
     for place, booster in enumerate(boosters):
         rows = [(ROWS, FloatTensorType([None, booster.num_feature()]))]
-        exported = convert_lightgbm(_in_single_precision(booster), initial_types=rows, target_opset=OPSET, zipmap=False)
+        exported = convert_lightgbm(_as_served(booster), initial_types=rows, target_opset=OPSET, zipmap=False)
         (folder / exported_name(place)).write_bytes(exported.SerializeToString())
 
 
-def _in_single_precision(booster: lgb.Booster) -> lgb.Booster:
-    """The same trees with each threshold rounded down to single precision.
+def _as_served(booster: lgb.Booster) -> lgb.Booster:
+    """The same trees, whose sum is the score by whatever loss they learned, each threshold rounded down.
 
     ONNX keeps them so and rounds to the nearest, which may be a value that lay above the threshold; features are of
     single precision, so that none lies between a threshold and what it is rounded down to.
@@ -45,12 +45,16 @@ def _in_single_precision(booster: lgb.Booster) -> lgb.Booster:
 
     lines = booster.model_to_string().splitlines()
     # the bytes of each tree change; where they are not said, trees are read one after the other
-    kept = [_rounded(line) for line in lines if not line.startswith("tree_sizes=")]
+    kept = [_served(line) for line in lines if not line.startswith("tree_sizes=")]
     return lgb.Booster(model_str="\n".join(kept) + "\n")
 
 
-def _rounded(line: str) -> str:
+def _served(line: str) -> str:
     name, _, told = line.partition("=")
+    if name == "objective":
+        return "objective=regression"
+    if name.startswith("[objective:"):
+        return "[objective: regression]"
     if name != "threshold":
         return line
     exact = np.array(told.split(), np.float64)

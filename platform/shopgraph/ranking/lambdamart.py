@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 MANY_ROWS = 5_000
 """Fewer are scored by one thread: a user's candidates are too few to share, and many users ask at once."""
 
-LOSSES = ("lambdarank", "rank_xendcg")
+PAIRWISE, LISTWISE, POINTWISE = LOSSES = ("lambdarank", "rank_xendcg", "binary")
 """Pairs weighed by what their swap does to NDCG; cross-entropy over a user's whole list (Bruch, "An alternative cross
-entropy loss for learning-to-rank", WWW 2021)."""
+entropy loss for learning-to-rank", WWW 2021); whether a row is bought, whoever's it is (logistic)."""
 
 
 @dataclass(frozen=True)
 class LambdaMartConfig:
-    """Trees, their growth and how many sets of them are added."""
+    """Trees, their growth and the sets of them that are added."""
 
     rounds: int = 200
     """Trees of each set, at most."""
@@ -46,10 +46,9 @@ class LambdaMartConfig:
     """Ranks from which a pair's better product must come to count."""
     lambdarank_norm: bool = True
     """Whether every user's gradients are scaled to a common size."""
-    sets: int = 2
-    """Sets of trees, grown from seeds that follow one another, whose scores are added, each in units of its spread."""
-    losses: tuple[str, ...] = LOSSES
-    """Of the sets in turn: two that learn by different losses err differently, and rank better than two by the same."""
+    losses: tuple[str, ...] = (PAIRWISE, LISTWISE)
+    """A set of trees each, grown from seeds that follow one another, whose scores are added, each in units of its
+    spread: sets that learn by different losses err differently, and rank better than as many by the same."""
     judged_every: int = 10
     """Rounds between two looks at the judging weeks."""
 
@@ -185,12 +184,12 @@ def train(
     )
     boosters = tuple(
         lgb.train(_parameters(config, place, seed, threads), data, num_boost_round=config.rounds)
-        for place in range(config.sets)
+        for place in range(len(config.losses))
     )
-    whole = Ranker(boosters, names, groups, config.rounds, spreads or (1.0,) * config.sets)
+    whole = Ranker(boosters, names, groups, config.rounds, spreads or (1.0,) * len(config.losses))
     if judged is not None:
         return _cut(whole, config, *judged)
-    if spreads or config.sets == 1:
+    if spreads or len(boosters) == 1:
         return whole
     sides = whole._raw(folds[-1].features.values, 0, config.rounds)
     return replace(whole, spreads=_spreads(folds[-1], sides))
@@ -217,9 +216,8 @@ def _spreads(examples: Examples, sides: Sequence[np.ndarray]) -> tuple[float, ..
 
 
 def _parameters(config: LambdaMartConfig, place: int, seed: int, threads: int) -> dict[str, Any]:
-    loss = config.losses[place % len(config.losses)]
     return {
-        "objective": loss,
+        "objective": config.losses[place],
         "num_leaves": config.num_leaves,
         "learning_rate": config.learning_rate,
         "min_data_in_leaf": config.min_data_in_leaf,

@@ -17,7 +17,7 @@ from shopgraph.ranking.choosing import TREES, Learners, choose_ranker
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.facets import Facet, FacetConfig, facets_of
 from shopgraph.ranking.folds import Fold, FoldConfig, make_folds
-from shopgraph.ranking.lambdamart import LambdaMartConfig
+from shopgraph.ranking.lambdamart import LOSSES, PAIRWISE, POINTWISE, LambdaMartConfig
 from shopgraph.ranking.lists import Ids, Lists
 from shopgraph.ranking.market import Market
 from shopgraph.ranking.neural_config import NeuralConfig
@@ -36,9 +36,13 @@ GRAPH, TEXT = "graph", "text"
 class TreesConfig:
     """Of each setting; chosen on weeks 45 to 48 of the Complete Journey."""
 
-    all: LambdaMartConfig = field(default_factory=lambda: LambdaMartConfig(truncation_level=50, num_leaves=31))
+    all: LambdaMartConfig = field(
+        default_factory=lambda: LambdaMartConfig(truncation_level=50, num_leaves=31, losses=(PAIRWISE, POINTWISE))
+    )
     novel: LambdaMartConfig = field(
-        default_factory=lambda: LambdaMartConfig(truncation_level=50, num_leaves=31, lambdarank_norm=False)
+        default_factory=lambda: LambdaMartConfig(
+            truncation_level=50, num_leaves=31, lambdarank_norm=False, losses=LOSSES
+        )
     )
     cold: LambdaMartConfig = field(default_factory=LambdaMartConfig)
 

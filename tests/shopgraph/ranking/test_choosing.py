@@ -19,7 +19,7 @@ from shopgraph.ranking.neural_config import NeuralConfig
 from shopgraph.ranking.ranker import load_ranker
 
 TREES = LambdaMartConfig(
-    rounds=60, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, feature_fraction=1.0, l2=1.0, sets=1
+    rounds=60, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, feature_fraction=1.0, l2=1.0, losses=("lambdarank",)
 )
 STUMP = replace(TREES, rounds=10, num_leaves=2)
 """One feature at a time says nothing here."""

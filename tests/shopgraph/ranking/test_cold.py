@@ -21,7 +21,9 @@ from shopgraph.ranking.training import ColdConfig, RankerConfig, TrainedRanker, 
 
 from .conftest import BRANDS, START, USERS, WEEKS, product
 
-TREES = LambdaMartConfig(rounds=20, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5, sets=1)
+TREES = LambdaMartConfig(
+    rounds=20, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5, losses=("lambdarank",)
+)
 CONFIG = RankerConfig(
     folds=FoldConfig(weeks_before_end=(1, 2, 3), label_weeks=1),
     candidates=CandidateConfig(1000),

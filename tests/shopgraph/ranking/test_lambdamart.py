@@ -14,11 +14,13 @@ from shopgraph.ranking.candidates import CandidateConfig, find_candidates
 from shopgraph.ranking.examples import Examples, SampleConfig, make_examples
 from shopgraph.ranking.exported_trees import ExportedTrees
 from shopgraph.ranking.folds import FoldConfig, make_folds
-from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
+from shopgraph.ranking.lambdamart import LOSSES, LambdaMartConfig, Ranker, train
 from shopgraph.ranking.ranker import load_ranker, spread
 
 USERS = 80
-CONFIG = LambdaMartConfig(rounds=40, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5)
+CONFIG = LambdaMartConfig(
+    rounds=40, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, losses=LOSSES, judged_every=5
+)
 FOLDS = FoldConfig(weeks_before_end=(2, 3, 4, 5, 6), label_weeks=1)
 
 
@@ -69,18 +71,33 @@ def test_the_same_seed_gives_the_same_trees_and_another_does_not(folds: list[Exa
     assert not np.array_equal(scores, other)
 
 
-def test_sets_learn_by_the_losses_in_turn_and_weigh_alike(made, folds: list[Examples], ranker: Ranker) -> None:
-    assert [booster.params["objective"] for booster in ranker.boosters] == ["lambdarank", "rank_xendcg"]
+def test_each_loss_has_a_set_and_they_weigh_alike(made, folds: list[Examples], ranker: Ranker) -> None:
+    assert tuple(booster.params["objective"] for booster in ranker.boosters) == CONFIG.losses
+    assert {booster.params["seed"] for booster in ranker.boosters} == {3, 4, 5}
     rows = made[-1][0]
     sides = [
         replace(ranker, boosters=(each,), spreads=(of,))
         for each, of in zip(ranker.boosters, ranker.spreads, strict=True)
     ]
     spreads = [spread(folds[-1].candidates, side.scores(folds[-1].features)) for side in sides]
-    assert spreads == pytest.approx([1.0, 1.0])
+    assert spreads == pytest.approx([1.0, 1.0, 1.0])
     assert np.allclose(sum(side.scores(rows.features) for side in sides), ranker.scores(rows.features))
     with pytest.raises(ConfigurationError, match="losses of trees"):
         LambdaMartConfig(losses=("hinge",))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_by_every_loss_alone_the_withheld_product_comes_first_and_what_is_exported_scores_alike(
+    made, folds: list[Examples], tmp_path: Path, loss: str
+) -> None:
+    rows, setting = made[-1]
+    ranker = train(folds, replace(CONFIG, losses=(loss,)), seed=3)
+    assert first_right(ranker.rank(rows), setting) >= 0.9
+    ranker.save(tmp_path)
+    exported = ExportedTrees.load(tmp_path)
+    assert np.allclose(exported.scores(rows.features), ranker.scores(rows.features), rtol=1e-5, atol=1e-5)
+    told = ranker.contributions(rows.features)
+    assert np.allclose(told.sum(axis=1), ranker.scores(rows.features), atol=1e-6)
 
 
 def test_judged_weeks_choose_the_rounds_by_their_figures(made, folds: list[Examples]) -> None:

@@ -41,7 +41,7 @@ def ranker(shop, fit_sources) -> Ranker:
         setting = fold.settings(shop.lines.purchases)["novel"]
         candidates = find_candidates(setting, fit_sources(shop.lines.purchases, fold.moment_ms), CANDIDATES)
         folds.append(make_examples(candidates, setting, shop.lines, shop.facets, fold.moment_ms))
-    return train(folds, LambdaMartConfig(rounds=30, min_data_in_leaf=20, sets=1))
+    return train(folds, LambdaMartConfig(rounds=30, min_data_in_leaf=20, losses=("lambdarank",)))
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,9 @@ from shopgraph_cypher import load_queries
 
 from .conftest import NOW
 
-TREES = LambdaMartConfig(rounds=20, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5, sets=1)
+TREES = LambdaMartConfig(
+    rounds=20, learning_rate=0.2, num_leaves=7, min_data_in_leaf=5, l2=1.0, judged_every=5, losses=("lambdarank",)
+)
 CONFIG = RankerConfig(
     folds=FoldConfig(weeks_before_end=(2, 4, 6), label_weeks=2),
     candidates=CandidateConfig(50),
