@@ -23,8 +23,9 @@ class Detail(BaseModel):
     features: dict[str, float]
     """What each feature adds to the ranker's score, the greatest first; empty where no ranker speaks."""
     purchases: dict[str, float] = {}
-    """Of products that the user bought, by how much this one would score less, beside the others of the answer, had the
-    user not; the greatest first."""
+    """Of the products that the user bought most, by how much less the ranker would score this one beside other
+    candidates, had the user not bought it, the greatest first; below 0 it would rise. Empty where another source speaks
+    louder."""
 
 
 class Item(BaseModel):

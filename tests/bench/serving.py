@@ -114,12 +114,14 @@ def accuracy(settings: Settings, journal: Journal) -> dict[str, object]:
         asked = serving.graph, serving.recommender, users, snapshot.before, SEED
         in_full, in_brief = (faithfulness(*asked, in_full=way) for way in (True, False))
     reasons = {
-        "reasons.faithfulness": in_full.falls_further,
-        "reasons.falls": in_full.falls,
-        "reasons.falls_without_another": in_full.falls_without_another,
-        "reasons.judged": in_full.reasons,
-        "reasons.in_brief.faithfulness": in_brief.falls_further,
-        "reasons.in_brief.falls": in_brief.falls,
+        "reasons.faithfulness": in_brief.falls_further,
+        "reasons.falls": in_brief.falls,
+        "reasons.falls_without_another": in_brief.falls_without_another,
+        "reasons.judged": in_brief.reasons,
+        "reasons.in_full.faithfulness": in_full.falls_further,
+        "reasons.in_full.falls": in_full.falls,
+        "reasons.in_full.falls_without_another": in_full.falls_without_another,
+        "reasons.in_full.judged": in_full.reasons,
     }
     return {
         "figures": keys(rows) | reasons,

@@ -111,6 +111,7 @@ def test_an_answer_in_full_says_what_each_place_rests_on(ask: Post, user_id: str
     items = ask(f"recommendations?user={user_id}&explain=full").json["items"]
     assert all(item["score"] == pytest.approx(sum(item["detail"]["sources"].values())) for item in items)
     assert [list(item["detail"]["sources"]) for item in items] == [item["sources"] for item in items]
+    assert all(item["detail"]["purchases"] == {} for item in items), "no ranker serves"
     assert ask(f"recommendations?user={user_id}").json["items"][0]["detail"] is None
     assert ask(f"recommendations?user={user_id}&explain=whole").status_code == 422
 

@@ -101,6 +101,7 @@ def _show(answer: Recommendations, as_json: bool) -> None:
         told = [source.replace("_", " ") for source in item.sources]
         if item.detail is not None:
             told = [_added(added) for added in (item.detail.sources, item.detail.features) if added]
+            told += [f"without {product} {-lost:+.3g}" for product, lost in _leant_on(item.detail.purchases)]
         table.add_row(item.id, item.title, item.reason.text, ", ".join(told))
     console = Console(highlight=False)
     console.print(table)
@@ -108,6 +109,10 @@ def _show(answer: Recommendations, as_json: bool) -> None:
     if answer.note:
         console.print(f"[yellow]note:[/yellow] {answer.note}", soft_wrap=True)
     console.print(f"{answer.step}, as of {answer.as_of:%Y-%m-%d %H:%M} UTC, {stands_on}", soft_wrap=True)
+
+
+def _leant_on(purchases: Mapping[str, float]) -> list[tuple[str, float]]:
+    return [(product, lost) for product, lost in purchases.items() if lost > 0][:SHOWN_SHARES]
 
 
 def _added(shares: Mapping[str, float]) -> str:

@@ -25,6 +25,8 @@ FOLDER = "ranker"
 COLD = "cold"
 """The setting of products that nobody has bought yet."""
 MARKET, USERS, PRODUCTS = "market", "users.npy", "products.npy"
+BESIDE = 20
+"""Candidates of the user, evenly apart, beside which it is told how far a product would fall."""
 NAMED_WITHIN = 20
 """Rank within which a source speaks for a product."""
 
@@ -169,32 +171,40 @@ class ServedRanker:
         products: Sequence[str],
         purchases: Sequence[str],
     ) -> dict[str, dict[str, float]]:
-        """How far each of some of the user's products would fall, had the user never bought each of some others.
+        """How far each of some of the user's products would fall, had the user not bought each of some others.
 
-        A product's standing is its score less the mean score of the others of `products`: by product and by what was
-        bought, what it loses of that. Below 0 it would rise. Unknown products are left out.
+        By product and by what was bought, greatest first: what the score loses, less what those of `BESIDE` others of
+        the user's candidates lose on average; below 0 it would rise. What the lists' sources said of a product stays:
+        they are not asked again. Unknown products are left out.
 
         Source: occlusion, Zeiler and Fergus, Visualizing and understanding convolutional networks (2014), whose patches
         are a user's purchases here.
         """
         known = self.products.known([*own.products, *products])
         candidates = self._candidates(setting, user_id, known, products)
-        if candidates is None:
-            return {}
-        candidates = candidates.chosen(np.isin(candidates.products, _rows(known, products)))
         gone = [product for product in purchases if product in known]
-        if len(candidates) < 2 or not gone:
+        if candidates is None or not gone:
             return {}
+        asked = np.isin(candidates.products, _rows(known, products))
+        others = np.flatnonzero(~asked & ~np.isin(candidates.products, _rows(known, own.products)))
+        others = others[np.linspace(0, len(others) - 1, min(BESIDE, len(others)), dtype=np.int64)]
+        rows = np.concatenate([np.flatnonzero(asked), others])
         # one more user for each purchase, who bought all else: all are asked about at once
         past = Past.of(self._lines(own, known).without_each(_rows(known, gone)), to_ms(moment))
-        users, rows = np.divmod(np.arange((len(gone) + 1) * len(candidates)), len(candidates))
+        users, rows = np.repeat(np.arange(len(gone) + 1), len(rows)), np.tile(rows, len(gone) + 1)
         features = pair_features(self.market, past, users, candidates.products[rows])
         scores = self.rankers[setting].scores(Features.joined([candidates.scores.chosen(rows), features]))
-        scores = scores.reshape(len(gone) + 1, len(candidates))
-        standing = (scores - scores.mean(axis=1, keepdims=True)) * len(candidates) / (len(candidates) - 1)
-        lost = (standing[0] - standing[1:]).T.tolist()
-        names = self.products.of_rows(candidates.products)
-        return {name: dict(zip(gone, row, strict=True)) for name, row in zip(names, lost, strict=True)}
+        scores = scores.reshape(len(gone) + 1, -1)
+        lost = scores[0] - scores[1:]
+        shown = int(asked.sum())
+        if len(others):
+            lost -= lost[:, shown:].mean(axis=1, keepdims=True)
+        order = np.argsort(-lost, axis=0, kind="stable")
+        names = self.products.of_rows(candidates.products[asked])
+        return {
+            name: {gone[place]: float(lost[place, column]) for place in order[:, column]}
+            for column, name in enumerate(names)
+        }
 
     def _candidates(
         self, setting: str, user_id: str, known: Mapping[str, int], others: Sequence[str]

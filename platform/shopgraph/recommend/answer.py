@@ -21,8 +21,9 @@ class Detail:
     features: dict[str, float] = field(default_factory=dict)
     """What each feature adds to the ranker's score, the greatest share first; empty where no ranker speaks."""
     purchases: dict[str, float] = field(default_factory=dict)
-    """Of products that the user bought, by how much this one would score less, beside the others of the answer, had the
-    user not; the greatest first."""
+    """Of the products that the user bought most, by how much less the ranker would score this one beside other
+    candidates, had the user not bought it, the greatest first; below 0 it would rise. Empty where another source speaks
+    louder."""
 
 
 @dataclass(frozen=True)

@@ -120,10 +120,10 @@ class Evidence:
                 if product is not None
             ]
             if said:
-                less, _, product, (_, shared, name, key) = min(said, key=lambda one: one[:3])
+                _, _, product, (_, shared, name, key) = min(said, key=lambda one: one[:3])
                 between = None if relation == BOUGHT_WITH else shared
                 title, bond = self._titles[product], self._bond(product)
-                yield Path(relation, product, title, bond, between, name, key, -less)
+                yield Path(relation, product, title, bond, between, name, key, self._leaning(item, product))
 
     def _speaker(self, item: Fused, relation: str, end: str) -> str | None:
         """What the item leans on most; else what its source named, where it leads there, or what was bought most."""
@@ -135,8 +135,6 @@ class Evidence:
             for product in leading
             if not (self._wrong and path_is_wrong(self._wrong, relation, product, item.id, shared))
         )
-        if item.id not in self._leanings:
-            return next(right, None)
         return max(right, key=lambda product: self._leaning(item, product), default=None)
 
     def _leaning(self, item: Fused, product: str) -> float:

@@ -75,7 +75,7 @@ class LearnedFusion:
     def leanings(
         self, standing: Standing, context: Mapping[str, Any], products: Sequence[str], purchases: Sequence[str]
     ) -> dict[str, dict[str, float]]:
-        """See `ServedRanker.leanings`; by product, what it leans on most first.
+        """See `ServedRanker.leanings`.
 
         Raises:
             InputError: the ranker's files are damaged.
@@ -84,8 +84,7 @@ class LearnedFusion:
         if ranker is None:
             return {}
         own, moment = standing.own, standing.as_of
-        found = ranker.leanings(_setting(context), context["user"], own, moment, products, purchases)
-        return {name: dict(sorted(lost.items(), key=lambda one: -one[1])) for name, lost in found.items()}
+        return ranker.leanings(_setting(context), context["user"], own, moment, products, purchases)
 
     def explored(
         self, best: Sequence[Fused], n: int, weight: float, standing: Standing, context: Mapping[str, Any]

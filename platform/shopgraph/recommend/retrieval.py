@@ -126,7 +126,9 @@ class Retrieval:
         purchases: dict[str, dict[str, float]] = {}
         if self._learned is not None and by_ranker:
             features = self._learned.contributions(standing, context, by_ranker)
-            purchases = self._learned.leanings(standing, context, by_ranker, speakers(context["user"], standing))
+            # what another source brought before the ranker did is there for that source's reason
+            first = [item.id for item in kept if max(item.shares, key=lambda source: item.shares[source]) == RANKER]
+            purchases = self._learned.leanings(standing, context, first, speakers(context["user"], standing))
         return {
             item.id: Detail(dict(item.shares), features.get(item.id, {}), purchases.get(item.id, {})) for item in kept
         }

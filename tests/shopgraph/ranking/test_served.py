@@ -23,7 +23,7 @@ from shopgraph.ranking.neural import exported
 from shopgraph.ranking.neural_network import DeepCrossNetwork, QuantileBins
 from shopgraph.ranking.own_lines import OwnLines
 from shopgraph.ranking.past import Past
-from shopgraph.ranking.served import ServedRanker
+from shopgraph.ranking.served import BESIDE, ServedRanker
 
 CANDIDATES = CandidateConfig(40)
 
@@ -151,13 +151,15 @@ def test_the_sources_that_rank_a_product_high_speak_for_it(shop, served: ServedR
 
 def test_a_product_leans_on_a_purchase_as_far_as_it_falls_without_it(shop, served: ServedRanker) -> None:
     own, at = own_lines(shop, 4), moment(shop)
-    shown = [item.id for item in served.ranked("novel", "u04", own, at)[:6]]
-    bought = sorted(set(own.products))
+    ranking = [item.id for item in served.ranked("novel", "u04", own, at)]
+    shown, bought = ranking[:6], sorted(set(own.products))
     found = served.leanings("novel", "u04", own, at, [*shown, "unheard of"], [*bought, "unheard of"])
+    others = sorted(set(ranking) - {*shown, *bought})
+    others = [others[place] for place in np.linspace(0, len(others) - 1, min(BESIDE, len(others)), dtype=int)]
 
     def standings(lines: OwnLines) -> dict[str, float]:
-        scores = {item.id: item.score for item in served.ranked("novel", "u04", lines, at) if item.id in shown}
-        return {name: score - np.mean([scores[one] for one in shown if one != name]) for name, score in scores.items()}
+        scores = {item.id: item.score for item in served.ranked("novel", "u04", lines, at)}
+        return {name: scores[name] - np.mean([scores[one] for one in others]) for name in shown}
 
     whole = standings(own)
     for gone in bought:
@@ -168,10 +170,13 @@ def test_a_product_leans_on_a_purchase_as_far_as_it_falls_without_it(shop, serve
             {name: whole[name] - less[name] for name in shown}, abs=1e-5
         )
     assert found.keys() == set(shown)
+    assert all(list(lost.values()) == sorted(lost.values(), reverse=True) for lost in found.values())
     assert any(abs(cost) > 0.01 for lost in found.values() for cost in lost.values())
+    alone = served.leanings("novel", "u04", own, at, shown[:1], bought)
+    assert alone.keys() == {shown[0]}
+    assert alone[shown[0]].keys() == set(bought)
     assert not served.leanings("novel", "stranger", own, at, shown, bought)
     assert not served.leanings("novel", "u04", own, at, shown, [])
-    assert not served.leanings("novel", "u04", own, at, shown[:1], bought), "one alone stands beside nobody"
 
 
 def test_what_no_source_said_is_the_least_that_it_says() -> None:

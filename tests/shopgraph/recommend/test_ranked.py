@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from serving_reasons import faithfulness, without
 
+from shopgraph.curation.doubt import WRONG, file_doubt, judge_doubt, last_of
 from shopgraph.dataset.purchases import Purchases
 from shopgraph.errors import ConfigurationError
 from shopgraph.evaluation import Scorer, recent_buyers
@@ -236,6 +237,26 @@ def test_in_full_a_reason_starts_from_the_purchase_that_its_product_leans_on_mos
         leaning += said == "s:toy0" and most > 0
     assert leaning
     assert recommends.recommend("u_0", 5, exclude_owned=True).items[0].detail is None
+
+
+def test_in_full_what_was_judged_wrong_speaks_for_nothing_and_a_visit_speaks_for_what_it_brought(shop: Any) -> None:
+    recommends = recommender(shop)
+    at = shop.snapshot.before - timedelta(minutes=1)
+    shop.graph.driver.execute_query(BUY, user="u_0", id="s:toy0", at=at, database_=shop.graph.database)
+    asked: dict[str, Any] = {"user_id": "u_0", "n": 12, "exclude_owned": True, "in_full": True}
+    first = recommends.recommend(**asked).items
+    assert any("s:toy0" in item.detail.purchases for item in first)
+    path = next(item.reason.path for item in first if "s:toy0" in {step.get("id") for step in item.reason.path})
+    doubted = last_of(path[:3])
+    file_doubt(shop.graph, doubted, by="the shop's page")
+    judge_doubt(shop.graph, doubted.id, WRONG, by="ann@shop.example")
+    for item in recommends.recommend(**asked).items:
+        assert "s:toy0" not in item.detail.purchases
+        assert "s:toy0" not in {step.get("id") for step in item.reason.path}
+    visited = recommends.recommend(**asked, session=["s:soup0"]).items
+    brought = [item for item in visited if next(iter(item.detail.sources)) != "ranker"]
+    assert brought
+    assert not any(item.detail.purchases for item in brought)
 
 
 def test_a_purchase_that_a_reason_starts_from_is_put_back_as_it_was(shop: Any) -> None:

@@ -79,5 +79,5 @@ class PersonalQuery(ProductsQuery):
     new_only: bool = Field(False, description="only products that nobody has bought yet")
     diversity: float = Field(0.0, ge=0, le=1, description="how unlike each other products have to be")
     explain: Literal["path", "full"] = Field(
-        "path", description="full: say what each place rests on too, and choose each path by what adds most"
+        "path", description="full: say what each place rests on too, and start each path from what it leans on most"
     )
