@@ -54,9 +54,9 @@ class Detail(BaseModel):
         "ranker speaks"
     )
     purchases: dict[str, float] = Field(
-        description="of the products that the user bought most, by how much less the ranker would score this one beside "
-        "other candidates, had the user not bought it, the greatest first; below 0 it would rise; empty where another "
-        "source speaks louder"
+        description="of the products that the user bought most, by how much less the ranker would score this one "
+        "beside other candidates, had the user not bought it, the greatest first; below 0 it would rise; empty where "
+        "another source speaks louder"
     )
 
 
