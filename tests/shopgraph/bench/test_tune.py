@@ -27,7 +27,7 @@ CHOSEN: dict[str, Any] = {
     "peers": {"popularity": {"all": {"weeks": 52}, "novel": {}}, "page_rank": {"cold": {}}},
     "encoders": {"graphsage": {"encoder": "graphsage", "dimension": 16, "affinity_width": 0, "loop": {"epochs": 1}}},
     "fused_encoders": {"graphsage": 1},
-    "ranker": {"novel": {"sources": ["popularity", "item_knn"], "trees": {"rounds": 10, "sets": 1}}},
+    "ranker": {"novel": {"sources": ["popularity", "item_knn"], "trees": {"rounds": 10, "losses": ["lambdarank"]}}},
 }
 
 
