@@ -135,6 +135,8 @@ class Evidence:
             for product in leading
             if not (self._wrong and path_is_wrong(self._wrong, relation, product, item.id, shared))
         )
+        if item.id not in self._leanings:
+            return next(right, None)
         return max(right, key=lambda product: self._leaning(item, product), default=None)
 
     def _leaning(self, item: Fused, product: str) -> float:

@@ -127,7 +127,7 @@ class Retrieval:
         if self._learned is not None and by_ranker:
             features = self._learned.contributions(standing, context, by_ranker)
             # what another source brought before the ranker did is there for that source's reason
-            first = [item.id for item in kept if max(item.shares, key=lambda source: item.shares[source]) == RANKER]
+            first = [item.id for item in kept if next(iter(item.shares), "") == RANKER]
             purchases = self._learned.leanings(standing, context, first, speakers(context["user"], standing))
         return {
             item.id: Detail(dict(item.shares), features.get(item.id, {}), purchases.get(item.id, {})) for item in kept

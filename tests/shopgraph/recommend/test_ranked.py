@@ -259,6 +259,16 @@ def test_in_full_what_was_judged_wrong_speaks_for_nothing_and_a_visit_speaks_for
     assert not any(item.detail.purchases for item in brought)
 
 
+def test_in_full_what_a_rule_pins_leans_on_nothing(shop: Any) -> None:
+    """A product that came after the ranker was trained, so that no source and no ranker names it."""
+    new = "MATCH (p:Product {id: 's:toy0'}) CREATE (n:Product) SET n += p {.*, id: 's:new'}"
+    shop.graph.driver.execute_query(new, database_=shop.graph.database)
+    add_rule(shop.graph, Rule("first", "pin", "Product", "s:new", 1.0), by="ann@shop.example")
+    pinned, *ranked = recommender(shop).recommend("u_0", 4, exclude_owned=True, in_full=True).items
+    assert (pinned.id, pinned.detail.sources, pinned.detail.purchases) == ("s:new", {}, {})
+    assert any(item.detail.purchases for item in ranked)
+
+
 def test_a_purchase_that_a_reason_starts_from_is_put_back_as_it_was(shop: Any) -> None:
     lines = "MATCH (:User {id: 'u_1'})-[b:PURCHASED]->(p) RETURN p.id AS id, properties(b) AS line ORDER BY id, b.at"
 
