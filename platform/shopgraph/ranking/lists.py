@@ -12,7 +12,7 @@ import numpy as np
 from shopgraph.errors import InputError
 from shopgraph.ranking.candidates import Candidates
 from shopgraph.ranking.features import Features
-from shopgraph.ranking.mapped import mapped
+from shopgraph.ranking.mapped import Rows, mapped
 
 CARD, BOUNDS, PRODUCTS, SCORES = "lists.json", "bounds.npy", "products.npy", "scores.npy"
 
@@ -30,8 +30,8 @@ class Lists:
     names: tuple[str, ...]
     groups: tuple[str, ...]
     bounds: np.ndarray
-    products: np.ndarray
-    scores: np.ndarray
+    products: np.ndarray | Rows
+    scores: np.ndarray | Rows
     _counted: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -43,13 +43,13 @@ class Lists:
             scores.groups,
             bounds,
             candidates.products.astype(np.int32),
-            scores.values.astype(np.float16),
+            scores.values.astype(np.float16, order="C"),
         )
 
     def users_by_product(self, count: int) -> np.ndarray:
         """(count,): users whose candidates a product is among; counted when first asked for."""
         if "listed" not in self._counted:
-            self._counted["listed"] = np.bincount(self.products, minlength=count)
+            self._counted["listed"] = np.bincount(self.products[:], minlength=count)
         return self._counted["listed"]
 
     def user(self, row: int, others: np.ndarray) -> Candidates:
@@ -81,7 +81,7 @@ class Lists:
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, side in ((BOUNDS, self.bounds), (PRODUCTS, self.products), (SCORES, self.scores)):
-            np.save(folder / name, side)
+            np.save(folder / name, side[:])
         (folder / CARD).write_text(json.dumps({"columns": dict(zip(self.names, self.groups, strict=True))}))
 
     @classmethod
@@ -89,7 +89,7 @@ class Lists:
         """Raises InputError where the folder holds no whole lists."""
         try:
             columns = json.loads((folder / CARD).read_text())["columns"]
-            bounds, products, scores = (mapped(folder / name) for name in (BOUNDS, PRODUCTS, SCORES))
+            bounds, products, scores = mapped(folder / BOUNDS), Rows(folder / PRODUCTS), Rows(folder / SCORES)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{folder} holds no lists that can be read ({error}): train the ranker again") from None
         return cls(tuple(columns), tuple(columns.values()), bounds, products, scores)

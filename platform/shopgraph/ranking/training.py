@@ -37,7 +37,9 @@ class TreesConfig:
     """Of each setting; chosen on weeks 45 to 48 of the Complete Journey."""
 
     all: LambdaMartConfig = field(
-        default_factory=lambda: LambdaMartConfig(truncation_level=50, num_leaves=31, losses=(PAIRWISE, POINTWISE))
+        default_factory=lambda: LambdaMartConfig(
+            truncation_level=50, num_leaves=63, losses=(PAIRWISE, POINTWISE, POINTWISE, POINTWISE)
+        )
     )
     novel: LambdaMartConfig = field(
         default_factory=lambda: LambdaMartConfig(

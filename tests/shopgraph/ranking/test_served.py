@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from shopgraph.ranking.features import Features
 from shopgraph.ranking.folds import FoldConfig, make_folds
 from shopgraph.ranking.lambdamart import LambdaMartConfig, Ranker, train
 from shopgraph.ranking.lists import Ids, Lists
+from shopgraph.ranking.mapped import Rows
 from shopgraph.ranking.market import Market
 from shopgraph.ranking.network import NetworkRanker
 from shopgraph.ranking.neural import exported
@@ -192,6 +195,36 @@ def test_what_no_source_said_is_the_least_that_it_says() -> None:
     assert found.products.tolist() == [3, 4, 5]
     assert np.allclose(found.scores.values[1], [-1, np.log1p(2)], atol=1e-3)
     assert isinstance(found.scores, Features)
+
+
+def test_rows_are_read_in_runs_from_files_that_hold_them_whole(tmp_path: Path) -> None:
+    table, path = np.arange(12, dtype=np.float16).reshape(4, 3), tmp_path / "rows.npy"
+    np.save(path, table)
+    rows = Rows(path)
+    assert len(rows) == 4
+    for start, end in ((0, 4), (1, 3), (3, 9), (2, 2), (3, 1)):
+        assert np.array_equal(rows[start:end], table[start:end])
+    with pytest.raises(ValueError, match="every 2"):
+        rows[::2]
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(ValueError, match="buffer size"):
+        rows[2:4]
+    with pytest.raises(ValueError, match="mmap length"):
+        Rows(path)
+    np.save(path, np.asfortranarray(table))
+    with pytest.raises(ValueError, match="columns one after the other"):
+        Rows(path)
+
+
+def test_a_file_of_rows_is_closed_with_who_reads_it(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.arange(3))
+    rows = Rows(tmp_path / "rows.npy")
+    file = rows._file
+    assert os.fstat(file)
+    del rows
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)
 
 
 def test_ids_are_found_by_name_and_a_longer_one_is_not_taken_for_another() -> None:
