@@ -19,24 +19,40 @@ LAUNCH_WEEKS = (4.0, 16.0)
 """Weeks since the first sale between which a product is a recent launch: old enough to be known, not older."""
 PRIOR_LAUNCHES = 3.0
 """Launches of average success added to those of each value."""
-OF_VALUES = ("buyers", "place", "launches", "launch_success")
-"""The columns of a facet that are the same for every user."""
+OF_EACH_VALUE = ("buyers", "launches", "launch_success")
+"""What `value_columns` tells."""
+PLACE = "place"
+EVERYBODYS = ("buyers", PLACE, "launches", "launch_success")
+"""Of a facet, what is the same for every user, in the order that rankers were trained with."""
 
 
 def attribute_columns(past: Past, facets: Sequence[Facet]) -> dict[str, np.ndarray]:
-    """(products,) each, by facet: what everybody bought of the value that the product states.
+    """(products,) each, by facet: what everybody bought of the product beside others of the value that it states.
 
     Columns, each prefixed by the facet's name and NaN where the product states none:
-        buyers: logarithm of 1 + buyers of the value in 4 weeks
         place: the product's share of the value's buyers of 8 weeks
+    """
+    of_product = past.buyers(8)
+    return {f"{facet.name}_{PLACE}": _place(facet, of_product) for facet in facets}
+
+
+def value_columns(past: Past, facets: Sequence[Facet]) -> dict[str, dict[str, np.ndarray]]:
+    """(values + 1,) each, by facet and name: what everybody bought of a value, the same for all products that state it.
+
+    The last is NaN and stands for none: `NONE` as an index finds it.
+
+    Columns:
+        buyers: logarithm of 1 + buyers of the value in 4 weeks
         launches: logarithm of 1 + the value's recent launches, which are products first sold 4 to 16 weeks ago
         launch_success: their mean logarithm of 1 + buyers in their first 4 weeks
     """
     success, launched = _launches(past)
     return {
-        f"{facet.name}_{name}": np.where(facet.values == NONE, np.nan, column)
+        facet.name: {
+            name: np.append(column, np.nan)
+            for name, column in {"buyers": _buyers(past, facet), **_launch_columns(facet, success, launched)}.items()
+        }
         for facet in facets
-        for name, column in {**_value_columns(past, facet), **_launch_columns(facet, success, launched)}.items()
     }
 
 
@@ -48,13 +64,15 @@ def shares(past: Past, facet: Facet) -> np.ndarray:
 
 
 def attribute_features(market: Market, past: Past, users: np.ndarray, products: np.ndarray) -> Features:
-    """For each facet, what the user bought of the value that the product states, and what `attribute_columns` says.
+    """For each facet, what the user and everybody bought of the value that the product states.
 
     Columns, each prefixed by the facet's name and NaN where the product states none:
         share: the value's share of the user's purchases, these halving every 12 weeks
         lift: logarithm of that share over the share it has of everybody's, both smoothed
         products: logarithm of 1 + distinct products of the value the user bought
         weeks_since: since the user last bought one; NaN for never
+        place: see `attribute_columns`
+        buyers, launches, launch_success: see `value_columns`
 
     Shapes:
         users, products: (rows,)
@@ -65,7 +83,9 @@ def attribute_features(market: Market, past: Past, users: np.ndarray, products: 
         value = facet.values[products]
         own = _user_columns(past, facet, weight, market.shares[facet.name], users, value)
         columns |= {f"{facet.name}_{name}": np.where(value == NONE, np.nan, side) for name, side in own.items()}
-        columns |= {f"{facet.name}_{name}": of_product[f"{facet.name}_{name}"] for name in OF_VALUES}
+        told = {name: side[value] for name, side in market.of_values[facet.name].items()}
+        told[PLACE] = of_product[f"{facet.name}_{PLACE}"]
+        columns |= {f"{facet.name}_{name}": told[name] for name in EVERYBODYS}
     return Features.of("attribute", columns)
 
 
@@ -95,18 +115,17 @@ def _user_columns(
     }
 
 
-def _value_columns(past: Past, facet: Facet) -> dict[str, np.ndarray]:
+def _place(facet: Facet, buyers: np.ndarray) -> np.ndarray:
+    stated = facet.values != NONE
+    of_value = np.bincount(facet.values[stated], buyers[stated], facet.count)
+    return np.where(stated, (buyers + 0.5) / (of_value[facet.values] + 5.0), np.nan)
+
+
+def _buyers(past: Past, facet: Facet) -> np.ndarray:
     of_pair, lately = facet.values[past.pair_products], past.last_ages <= 4
     chosen = lately & (of_pair != NONE)
     pairs = np.unique(past.pair_users[chosen] * facet.count + of_pair[chosen])
-    buyers = np.bincount(pairs % facet.count, minlength=facet.count)
-    of_product = past.buyers(8)
-    stated = facet.values != NONE
-    of_value = np.bincount(facet.values[stated], of_product[stated], facet.count)
-    return {
-        "buyers": np.log1p(buyers[facet.values]),
-        "place": (of_product + 0.5) / (of_value[facet.values] + 5.0),
-    }
+    return np.log1p(np.bincount(pairs % facet.count, minlength=facet.count))
 
 
 def _launch_columns(facet: Facet, success: np.ndarray, launched: np.ndarray) -> dict[str, np.ndarray]:
@@ -114,8 +133,10 @@ def _launch_columns(facet: Facet, success: np.ndarray, launched: np.ndarray) -> 
     launches = np.bincount(facet.values[counted], minlength=facet.count)
     total = np.bincount(facet.values[counted], success[counted], facet.count)
     average = float(success[launched].mean()) if launched.any() else 0.0
-    mean = (total + PRIOR_LAUNCHES * average) / (launches + PRIOR_LAUNCHES)
-    return {"launches": np.log1p(launches[facet.values]), "launch_success": mean[facet.values]}
+    return {
+        "launches": np.log1p(launches),
+        "launch_success": (total + PRIOR_LAUNCHES * average) / (launches + PRIOR_LAUNCHES),
+    }
 
 
 def _launches(past: Past) -> tuple[np.ndarray, np.ndarray]:

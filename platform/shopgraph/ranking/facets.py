@@ -33,7 +33,7 @@ class Facet:
     """A partition of the products that state anything.
 
     Shapes:
-        values: (products,), int64, numbers of values from 0, or `NONE`
+        values: (products,), int32, numbers of values from 0, or `NONE`
     """
 
     name: str
@@ -49,7 +49,9 @@ def facets_of(snapshot: Snapshot, config: FacetConfig = FacetConfig()) -> tuple[
 
     Of several categories, brands, authors or attributes of a key, the one with the lowest row number counts.
     """
-    return tuple(facet for facet in _stated(snapshot, config) if facet.count)
+    return tuple(
+        Facet(facet.name, facet.values.astype(np.int32)) for facet in _stated(snapshot, config) if facet.count
+    )
 
 
 def _stated(snapshot: Snapshot, config: FacetConfig) -> Iterator[Facet]:

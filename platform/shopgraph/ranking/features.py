@@ -41,8 +41,8 @@ class Features:
 
     @classmethod
     def joined(cls, parts: Iterable[Features]) -> Features:
-        """Columns of several tables of the same rows side by side."""
-        parts = list(parts)
+        """Columns of several tables of the same rows side by side; one without columns tells of no row."""
+        parts = [part for part in parts if part.names]
         return cls(
             tuple(name for part in parts for name in part.names),
             tuple(group for part in parts for group in part.groups),

@@ -11,14 +11,14 @@ import numpy as np
 
 from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.errors import InputError
-from shopgraph.ranking.attribute_features import attribute_columns, shares
+from shopgraph.ranking.attribute_features import OF_EACH_VALUE, attribute_columns, shares, value_columns
 from shopgraph.ranking.facets import Facet
 from shopgraph.ranking.mapped import mapped
 from shopgraph.ranking.past import Past
 from shopgraph.ranking.popularity_features import popularity_columns, price_columns
 from shopgraph.ranking.repeat_features import repeat_columns
 
-CARD, COLUMNS, VALUES = "market.json", "market.npy", "facets.npy"
+CARD, COLUMNS, VALUES, OF_VALUES = "market.json", "market.npy", "facets.npy", "values.npy"
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Market:
         columns: by group and name, (products,) float32
         facets: values of the products
         shares: by facet, (values,), of everybody's purchases
+        of_values: by facet and name, (values + 1,) float32, see `value_columns`
     """
 
     moment_ms: int
@@ -37,6 +38,7 @@ class Market:
     columns: Mapping[str, Mapping[str, np.ndarray]]
     facets: tuple[Facet, ...]
     shares: Mapping[str, np.ndarray]
+    of_values: Mapping[str, Mapping[str, np.ndarray]]
 
     @classmethod
     def of(cls, past: Past, facets: Sequence[Facet]) -> Market:
@@ -50,12 +52,10 @@ class Market:
         return cls(
             past.moment_ms,
             max(1.0, float(past.ages.max(initial=0.0))),
-            {
-                group: {name: side.astype(np.float32) for name, side in table.items()}
-                for group, table in columns.items()
-            },
+            _single(columns),
             tuple(facets),
             {facet.name: shares(past, facet) for facet in facets},
+            _single(value_columns(past, facets)),
         )
 
     def of_products(self, group: str, products: np.ndarray) -> dict[str, np.ndarray]:
@@ -67,10 +67,12 @@ class Market:
         return self.history_weeks + (moment_ms - self.moment_ms) / WEEK_MS
 
     def save(self, folder: Path) -> None:
-        """Keep it as `market.json` and two arrays that are read without being copied into memory."""
+        """Keep it as `market.json` and arrays that are read without being copied into memory."""
         folder.mkdir(parents=True, exist_ok=True)
         table = np.stack([column for group in self.columns.values() for column in group.values()])
         np.save(folder / COLUMNS, table)
+        of_values = [np.stack(list(named.values())) for named in self.of_values.values()]
+        np.save(folder / OF_VALUES, np.concatenate(of_values, axis=1) if of_values else np.empty((0, 0), np.float32))
         np.save(folder / VALUES, np.stack([facet.values for facet in self.facets]) if self.facets else np.empty((0, 0)))
         card = {
             "moment_ms": self.moment_ms,
@@ -85,11 +87,20 @@ class Market:
         """Raises InputError where the folder holds no whole market."""
         try:
             card = json.loads((folder / CARD).read_text())
-            table, values = (mapped(folder / name) for name in (COLUMNS, VALUES))
+            table, values, of_values = (mapped(folder / name) for name in (COLUMNS, VALUES, OF_VALUES))
             rows = iter(table)
             columns = {group: {name: next(rows) for name in names} for group, names in card["columns"].items()}
             facets = tuple(Facet(name, side) for name, side in zip(card["shares"], values, strict=True))
             found = {name: np.array(side) for name, side in card["shares"].items()}
-            return cls(card["moment_ms"], card["history_weeks"], columns, facets, found)
+            ends = np.cumsum([len(side) + 1 for side in found.values()])
+            by_facet = {
+                name: dict(zip(OF_EACH_VALUE, side, strict=True))
+                for name, side in zip(found, np.split(of_values, ends[:-1], axis=1) if found else (), strict=True)
+            }
+            return cls(card["moment_ms"], card["history_weeks"], columns, facets, found, by_facet)
         except (OSError, ValueError, KeyError, StopIteration) as error:
             raise InputError(f"{folder} holds no market that can be read ({error}): train the ranker again") from None
+
+
+def _single(tables: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    return {group: {name: side.astype(np.float32) for name, side in table.items()} for group, table in tables.items()}

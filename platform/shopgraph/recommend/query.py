@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from pathlib import Path
 
 from shopgraph.query_encoder import FOLDER, NETWORK, QueryEncoder
+from shopgraph.recommend.opened import opened_once
 
 MOST_WORDS = 64
 """Of a query; a full-text index refuses a thousand."""
@@ -44,7 +44,6 @@ class QueryVectors:
         return _opened(folder)([query])[0].tolist()
 
 
-@lru_cache(maxsize=2)
+@opened_once
 def _opened(folder: Path) -> QueryEncoder:
-    """Of the version that serves, and of the one before while requests that it answers are still under way."""
     return QueryEncoder(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from shopgraph.ranking.served import COLD, FOLDER, RankedProduct, ServedRanker
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.filters import Filters, allowed
 from shopgraph.recommend.fusion import Blend, Fused, fuse
+from shopgraph.recommend.opened import opened_once
 from shopgraph.recommend.rerank import explored
 from shopgraph.recommend.standing import Standing
 from shopgraph.schema import RANKER
@@ -137,7 +137,6 @@ def _told(item: Fused, said: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(name for each in item.sources for name in (said[item.id] if each == RANKER else (each,)))
 
 
-@lru_cache(maxsize=2)
+@opened_once
 def _opened(folder: Path) -> ServedRanker:
-    """Of the version that serves, and of the one before while requests that it answers are still under way."""
     return ServedRanker.load(folder)

@@ -144,6 +144,17 @@ def test_a_market_may_be_older_than_the_users_last_purchase(tmp_path: Path) -> N
     assert found["trend"][0] == pytest.approx(row("trend", 0, 2))
 
 
+def test_a_catalogue_that_states_nothing_has_a_market_too(tmp_path: Path) -> None:
+    market = Market.of(Past.of(lines_of(LINES), NOW_MS), ())
+    market.save(tmp_path)
+    past = Past.of(lines_of(LINES), NOW_MS)
+    kept = pair_features(Market.load(tmp_path), past, np.zeros(4, np.int64), np.arange(4))
+    made = pair_features(market, past, np.zeros(4, np.int64), np.arange(4))
+    assert kept.names == made.names
+    assert not any("place" in name for name in kept.names)
+    assert np.array_equal(kept.values, made.values, equal_nan=True)
+
+
 def test_a_folder_without_a_whole_market_is_named(tmp_path: Path) -> None:
     Market.of(Past.of(lines_of(LINES), NOW_MS), FACETS).save(tmp_path)
     (tmp_path / "facets.npy").unlink()
