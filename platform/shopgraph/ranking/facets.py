@@ -49,9 +49,7 @@ def facets_of(snapshot: Snapshot, config: FacetConfig = FacetConfig()) -> tuple[
 
     Of several categories, brands, authors or attributes of a key, the one with the lowest row number counts.
     """
-    return tuple(
-        Facet(facet.name, facet.values.astype(np.int32)) for facet in _stated(snapshot, config) if facet.count
-    )
+    return tuple(Facet(facet.name, facet.values.astype(np.int32)) for facet in _stated(snapshot, config) if facet.count)
 
 
 def _stated(snapshot: Snapshot, config: FacetConfig) -> Iterator[Facet]:
