@@ -238,6 +238,22 @@ def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray, seed: int, samples: i
     return Comparison(float(differences.mean()), float(low), float(high), float((means <= 0).mean()))
 
 
+def graded_ndcg(scores: np.ndarray, gains: np.ndarray, k: int = 10) -> np.ndarray:
+    """NDCG@k of each query, with stated gains: DCG = sum of gain / log2(1 + place), by the best one possible.
+
+    Equal scores rank by product number (Järvelin and Kekäläinen 2002).
+
+    Shapes:
+        scores, gains: (queries, products); gains of 0 and more, at least one above 0 a query
+        returns: (queries,), 0 to 1
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    found = np.take_along_axis(gains, np.argsort(-scores, axis=1, kind="stable")[:, :k], axis=1)
+    best = -np.sort(-gains, axis=1)[:, :k]
+    width = found.shape[1]
+    return (found @ discounts[:width]) / (best @ discounts[:width])
+
+
 def _rankings(score: Scorer, setting: Setting, depth: int, batch: int) -> Iterator[np.ndarray]:
     users = setting.users
     kept = np.flatnonzero(setting.candidates)

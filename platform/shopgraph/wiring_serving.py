@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from shopgraph.errors import ConfigurationError
 from shopgraph.events.consumer import Consumer
@@ -14,7 +15,7 @@ from shopgraph.graph.connection import Graph
 from shopgraph.graph.migration import Schema
 from shopgraph.privacy.pseudonym import Pseudonymiser, confirm_key, is_pseudonym, open_pseudonymiser
 from shopgraph.recommend.clock import Clock
-from shopgraph.recommend.fusion import FusionConfig
+from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.query import QueryVectors
 from shopgraph.recommend.rank_ahead import RankedAhead, rank_ahead
 from shopgraph.recommend.ranked import LearnedFusion
@@ -154,6 +155,15 @@ def build_serving(settings: Settings) -> Serving:
         graph.close()
         raise
     return Serving(settings, graph, RunLog(graph), recommender, clock, pseudonymiser)
+
+
+def build_search(serving: Serving, blend: Blend, n: int) -> Callable[[str], list[str]]:
+    """Searches as serving does, for the ids of the first `n`, but by a blend."""
+    settings = serving.settings
+    config = recommend_config(settings)
+    config = replace(config, fusion=replace(config.fusion, search=blend))
+    recommender = Recommender(serving.graph, serving.clock, QueryVectors(settings.models), config)
+    return lambda query: [item.id for item in recommender.search(query, n).items]
 
 
 def build_intake(settings: Settings) -> Intake:

@@ -12,13 +12,13 @@ import neo4j
 import numpy as np
 import scipy.sparse as sp
 
+from shopgraph.evaluation import graded_ndcg
 from shopgraph.query_encoder import QueryEncoder
 from shopgraph.recommend.fusion import Blend
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import load_settings
 from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder
 from shopgraph.text.encoding import encode_texts
-from shopgraph.text.retrieval import graded_ndcg
 
 TIMEOUT_S = 60
 FOUND = 1000

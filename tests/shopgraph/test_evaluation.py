@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,6 +11,7 @@ from shopgraph.evaluation import (
     by_segment,
     evaluate,
     figures,
+    graded_ndcg,
     paired_bootstrap,
     pairs,
     protocol,
@@ -96,3 +99,16 @@ def test_popularity_on_the_journey_is_the_protocols() -> None:
         # the order of equally popular products moves novel, over twelve: recall .0270 to .0272, ndcg .0457 to .0459
         assert [found[setting][f"{name}@20"] for name in ("recall", "ndcg")] == pytest.approx(figure[:2], abs=2e-4)
         assert found[setting]["mrr@20"] == pytest.approx(figure[2], abs=3e-4)
+
+
+def test_graded_ndcg_is_the_discounted_gain_by_the_best_possible() -> None:
+    scores = np.array([[0.9, 0.8, 0.1, 0.2], [0.1, 0.2, 0.3, 0.4]])
+    gains = np.array([[0.0, 2.0, 5.0, 1.0], [0.0, 0.0, 0.0, 3.0]])
+    found = graded_ndcg(scores, gains, k=3)
+    dcg = 0 / math.log2(2) + 2 / math.log2(3) + 1 / math.log2(4)
+    ideal = 5 / math.log2(2) + 2 / math.log2(3) + 1 / math.log2(4)
+    assert found == pytest.approx([dcg / ideal, 1.0])
+
+
+def test_a_cut_beyond_the_products_is_all_of_them_and_ties_rank_by_number() -> None:
+    assert graded_ndcg(np.zeros((1, 2)), np.array([[0.0, 1.0]]), k=10) == pytest.approx([1 / math.log2(3)])

@@ -12,12 +12,22 @@ from rich.table import Table
 
 from shopgraph.cli.bars import Bars
 from shopgraph.errors import InputError
+from shopgraph.evaluation import paired_bootstrap
 from shopgraph.recommend.backtest import Line, backtest, open_trial
-from shopgraph.settings import load_settings
-from shopgraph.wiring_serving import build_serving
+from shopgraph.recommend.search_trial import (
+    JUDGED,
+    Joining,
+    joinings,
+    open_search_trial,
+    share_of_words,
+    with_share,
+)
+from shopgraph.settings import Settings, load_settings
+from shopgraph.wiring_serving import build_search, build_serving, recommend_config
 
 MOST_USERS = 300
 """By default: a figure within a few hundredths of itself in minutes."""
+MOST_QUERIES = 300
 
 
 def evaluate(
@@ -25,14 +35,24 @@ def evaluate(
     sources: Annotated[bool, typer.Option("--sources", help="Judge each candidate source alone too.")] = False,
     only: Annotated[str | None, typer.Option(help="Sources to judge, separated by commas.")] = None,
     users: Annotated[int, typer.Option(min=0, help="Users to judge, drawn at random; 0 for all.")] = MOST_USERS,
+    searches: Annotated[
+        bool, typer.Option("--searches", help="Judge search instead, by how loudly words and vectors speak in it.")
+    ] = False,
+    queries: Annotated[int, typer.Option(min=0, help="Queries to judge, drawn at random; 0 for all.")] = MOST_QUERIES,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge recommend(), beside popularity, by what users bought since the serving release was learned.
 
     Each answer is as of the newest event that the release and the derived relations carry: none sees what judges it.
     Sources are the query files in use, others of the house, and those in SHOPGRAPH_CYPHER_PATH.
+
+    With --searches, what users viewed or bought after their searches since then judges search, for several shares of
+    words and vectors, and the best is told as a setting.
     """
     settings = load_settings()
+    if searches:
+        _evaluate_searches(settings, queries or None, as_json)
+        return
     with build_serving(settings) as serving, Bars(Console(stderr=True)) as bars:
         asked = _asked(serving.recommender.sources, sources, only)
         trial = open_trial(serving.graph, serving.recommender, users or None, settings.seed)
@@ -45,6 +65,65 @@ def evaluate(
     for setting in dict.fromkeys(row["setting"] for row in rows):
         console.print(_table(setting, [row for row in rows if row["setting"] == setting]))
     console.print(f"as of {trial.cut:%Y-%m-%d %H:%M} UTC; {trial.left_out} users whose vectors are newer are left out")
+
+
+def _evaluate_searches(settings: Settings, most: int | None, as_json: bool) -> None:
+    with build_serving(settings) as serving, Bars(Console(stderr=True)) as bars:
+        present = recommend_config(settings).fusion.search
+        trial = open_search_trial(serving.graph, serving.recommender.known_until(), most, settings.seed)
+        if serving.recommender.search(next(iter(trial.led_to))).step != "search":
+            raise InputError(
+                "words alone answer searches here: the serving release names no text version, or its query encoder was "
+                "not exported to this machine; there is nothing to join them with"
+            )
+        found = joinings(lambda blend: build_search(serving, blend, JUDGED), present, trial, bars)
+    best = found[0]
+    now = next(joining for joining in found if joining.share == share_of_words(present))
+    gain = paired_bootstrap(best.ndcg, now.ndcg, settings.seed)
+    setting = {"search": {"weights": dict(with_share(present, best.share).weights)}}
+    rows = [_joining_row(joining) for joining in sorted(found, key=lambda joining: joining.share)]
+    told = {
+        "as_of": trial.cut.isoformat(),
+        "queries": len(trial.led_to),
+        "rows": rows,
+        "present": now.share,
+        "best": best.share,
+        "gain": {"difference": gain.difference, "low": gain.low, "high": gain.high},
+        "setting": setting,
+    }
+    if as_json:
+        print(json.dumps(told))
+        return
+    console = Console(highlight=False)
+    console.print(_joinings_table(rows, now.share, best.share))
+    console.print(f"{len(trial.led_to)} queries since {trial.cut:%Y-%m-%d %H:%M} UTC that led to a product")
+    if gain.low > 0:
+        console.print(
+            f"SHOPGRAPH_FUSION='{json.dumps(setting)}' would serve the best: {gain.difference:+.4f} "
+            f"({gain.low:+.4f} to {gain.high:+.4f})",
+            soft_wrap=True,
+        )
+    else:
+        console.print("no other share is better than the present one beyond chance")
+
+
+def _joining_row(joining: Joining) -> dict[str, Any]:
+    ndcg = joining.ndcg
+    error = float(np.std(ndcg, ddof=1) / np.sqrt(len(ndcg))) if len(ndcg) > 1 else None
+    return {"share_of_words": joining.share, "ndcg@10": float(ndcg.mean()), "standard_error": error}
+
+
+def _joinings_table(rows: list[dict[str, Any]], now: float, best: float) -> Table:
+    table = Table(title="search", title_justify="left")
+    for name in ("words", "vectors", "NDCG@10", "±"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for row in rows:
+        share, error = row["share_of_words"], row["standard_error"]
+        said = [word for word, is_so in (("as it serves", share == now), ("best", share == best)) if is_so]
+        shares = f"{share:.0%}", f"{1 - share:.0%}"
+        table.add_row(*shares, f"{row['ndcg@10']:.4f}", "" if error is None else f"{error:.4f}", ", ".join(said))
+    return table
 
 
 def _asked(known: list[str], each: bool, only: str | None) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from shopgraph.dataset.purchases import UNKNOWN_TIME, times_ms
 from shopgraph.dataset.snapshot import Snapshot
@@ -44,12 +45,8 @@ class SearchPairs:
 
 def read_search_pairs(snapshot: Snapshot, config: SearchPairsConfig = SearchPairsConfig()) -> SearchPairs:
     """Follow each user from their searches; empty where nobody searched, or nothing came of it."""
-    found = pd.concat(
-        [
-            _followed(snapshot, "VIEWED", config.viewed_hours),
-            _followed(snapshot, "PURCHASED", config.purchased_hours),
-        ]
-    ).drop_duplicates(["user", "query", "product", "searched"])
+    relations = snapshot.relations
+    found = followed(relations["SEARCHED"], relations["VIEWED"], relations["PURCHASED"], config)
     queries = snapshot.nodes["SearchTerm"]["text"].to_pylist()
     ids = snapshot.ids("SearchTerm")
     texts = [text or node for text, node in zip(queries, ids, strict=True)]
@@ -63,19 +60,33 @@ def read_search_pairs(snapshot: Snapshot, config: SearchPairsConfig = SearchPair
     return SearchPairs(snapshot.id, texts, train, counted.to_numpy(np.int64), holdout)
 
 
-def _followed(snapshot: Snapshot, relation: str, hours: float) -> pd.DataFrame:
-    """Events of a relation with the user's last search before each, where it is no older than some hours."""
-    searched, table = snapshot.relations["SEARCHED"], snapshot.relations[relation]
-    searches = pd.DataFrame(
-        {"user": searched["start"].to_numpy(), "query": searched["end"].to_numpy(), "at": times_ms(searched)}
-    )
-    events = pd.DataFrame(
-        {"user": table["start"].to_numpy(), "product": table["end"].to_numpy(), "at": times_ms(table)}
-    )
-    searches, events = (frame[frame["at"] != UNKNOWN_TIME].sort_values("at") for frame in (searches, events))
+def followed(
+    searched: pa.Table, viewed: pa.Table, purchased: pa.Table, config: SearchPairsConfig = SearchPairsConfig()
+) -> pd.DataFrame:
+    """What users turned to after their searches, each search and product once.
+
+    Args:
+        searched, viewed, purchased: relations with `start`, `end` and `at`, ends by row or by id.
+
+    Returns:
+        columns user, query and product as the relations name them; at and searched, milliseconds since 1970
+    """
+    both = [_after(searched, viewed, config.viewed_hours), _after(searched, purchased, config.purchased_hours)]
+    return pd.concat(both).drop_duplicates(["user", "query", "product", "searched"])
+
+
+def _after(searched: pa.Table, events: pa.Table, hours: float) -> pd.DataFrame:
+    """Events with the user's last search before each, where it is no older than some hours."""
+    searches, came = _frame(searched, "query"), _frame(events, "product")
     searches = searches.assign(searched=searches["at"])
-    joined = pd.merge_asof(events, searches, on="at", by="user", tolerance=round(hours * HOUR_MS))
-    return joined.dropna(subset=["query"]).astype({"query": np.int64, "searched": np.int64})
+    joined = pd.merge_asof(came, searches, on="at", by="user", tolerance=round(hours * HOUR_MS))
+    return joined.dropna(subset=["query"]).astype({"query": searches["query"].dtype, "searched": np.int64})
+
+
+def _frame(relation: pa.Table, end: str) -> pd.DataFrame:
+    ends = (relation[name].to_pandas() for name in ("start", "end"))
+    frame = pd.DataFrame(dict(zip(("user", end), ends, strict=True)) | {"at": times_ms(relation)})
+    return frame[frame["at"] != UNKNOWN_TIME].sort_values("at")
 
 
 def _pairs(found: pd.DataFrame) -> np.ndarray:

@@ -38,7 +38,7 @@ class TreesConfig:
 
     all: LambdaMartConfig = field(
         default_factory=lambda: LambdaMartConfig(
-            truncation_level=50, num_leaves=63, losses=(PAIRWISE, POINTWISE, POINTWISE, POINTWISE)
+            truncation_level=50, num_leaves=63, losses=(PAIRWISE, *5 * (POINTWISE,), PAIRWISE)
         )
     )
     novel: LambdaMartConfig = field(
