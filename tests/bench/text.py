@@ -32,7 +32,7 @@ from text_model import (
     share_of_adapters,
     without_newcomers,
 )
-from text_search import full_text_scores, mean_ndcg, served_scores, together, untouched_scores
+from text_search import full_text_scores, mean_ndcg, preferred, served_scores, together, untouched_scores
 
 from shopgraph.dataset.corpus import CorpusConfig, read_corpus
 from shopgraph.dataset.purchases import Purchases, to_ms
@@ -48,6 +48,7 @@ SHARPNESSES = (2.0, 16.0)
 HALF_LIFE_WEEKS = 8.0
 """Of profiles: validation preferred it to none for each kind of vectors."""
 SEARCH, TOGETHER = FusionConfig().search, "full-text and ours, as `search` joins them"
+TUNED = "full-text and ours, words with the share that validation prefers"
 TITLES = {"max_tokens": 40, "tuning": {"steps": 30, "optimiser": {"learning_rate": 2e-4}}}
 """Of Chinese titles, a token a character."""
 SHELVES = {"examples": {"together": 0.0, "bought": 0.0}, "tuning": {"steps": 300, "head_learning_rate": 1e-3}}
@@ -158,6 +159,8 @@ def books(data: Path, folder: Path) -> Part:
         if variant == "late_fusion":
             query_ms = milliseconds(encoder, queries["test"])
             both = told(TOGETHER, {part: together(by_words[part], scores[part], SEARCH) for part in queries})
+            share, joined = preferred(by_words, scores, read.gains["validation"], read.judged)
+            tuned = told(TUNED, joined)
     silent = shop.model("no_searches", exported=True)
     vectors, encoder = silent.vectors["Product"].matrix, query_folder(silent)
     scores = {part: served_scores(asked, encoder, vectors) for part, asked in queries.items()}
@@ -168,6 +171,8 @@ def books(data: Path, folder: Path) -> Part:
         "search.ndcg@10.untouched": before[test],
         "search.ndcg@10.ours": ours[test],
         "search.ndcg@10.together": both[test],
+        "search.ndcg@10.tuned": tuned[test],
+        "search.share_of_words": share,
         "search.ndcg@10.without_searches": unasked[test],
         "search.gain_over_untouched": ours[test] / before[test] - 1,
         "newcomers.books.ndcg@20.untouched": before[new],
@@ -205,13 +210,16 @@ def chinese(data: Path, folder: Path) -> Part:
     vectors, encoder = trained.vectors["Product"].matrix, query_folder(trained)
     scores = {part: served_scores(queries, encoder, vectors) for part, queries in asked.items()}
     ours = told("ours", scores)
-
     both = told(TOGETHER, {part: together(by_words[part], scores[part], SEARCH) for part in asked})
+    share, joined = preferred(by_words, scores, read.gains["validation"], every)
+    tuned = told(TUNED, joined)
     figures = {
         "search.zh.ndcg@10.fulltext": words,
         "search.zh.ndcg@10.untouched": before,
         "search.zh.ndcg@10.ours": ours,
         "search.zh.ndcg@10.together": both,
+        "search.zh.ndcg@10.tuned": tuned,
+        "search.zh.share_of_words": share,
         "search.zh.characters_added": float(trained.metrics["corpus.characters"]),
     }
     return figures, {"Chinese titles, search NDCG@10": rows}

@@ -14,7 +14,8 @@ import scipy.sparse as sp
 
 from shopgraph.evaluation import graded_ndcg
 from shopgraph.query_encoder import QueryEncoder
-from shopgraph.recommend.fusion import Blend
+from shopgraph.recommend.fusion import Blend, FusionConfig
+from shopgraph.recommend.search_trial import SHARES, with_share
 from shopgraph.services.neo4j_server import Neo4jServer
 from shopgraph.settings import load_settings
 from shopgraph.text.backbone import DEFAULT, backbone_path, open_encoder
@@ -46,6 +47,20 @@ def together(full_text: np.ndarray, vectors: np.ndarray, blend: Blend) -> np.nda
     return blend.weights["full_text_search"] * found + blend.weights["text_search"] / (
         blend.rank_offset + _ranks(vectors)
     )
+
+
+def preferred(
+    full_text: dict[str, np.ndarray], vectors: dict[str, np.ndarray], gains: sp.csr_array, judged: np.ndarray
+) -> tuple[float, dict[str, np.ndarray]]:
+    """The share of words that the validation queries prefer, as `shopgraph evaluate --searches` tries them, and by part
+    the scores it gives.
+    """
+
+    def joined(share: float, part: str) -> np.ndarray:
+        return together(full_text[part], vectors[part], with_share(FusionConfig().search, share))
+
+    share = max(SHARES, key=lambda share: mean_ndcg(joined(share, "validation"), gains, judged))
+    return share, {part: joined(share, part) for part in vectors}
 
 
 def _ranks(scores: np.ndarray) -> np.ndarray:

@@ -51,6 +51,8 @@ def evaluate(
     """
     settings = load_settings()
     if searches:
+        if sources or only is not None:
+            raise InputError("--searches judges search alone: leave out --sources and --only")
         _evaluate_searches(settings, queries or None, as_json)
         return
     with build_serving(settings) as serving, Bars(Console(stderr=True)) as bars:

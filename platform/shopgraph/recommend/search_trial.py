@@ -1,7 +1,7 @@
 """How loudly words and vectors should speak in search, by what users turned to after their searches.
 
-Searches since the newest event that serving carries judge it, so neither the embedding nor what is derived has seen what
-followed them. What users turned to is among what they were shown: the joining that served them has an advantage.
+Searches since the newest event that serving carries judge it, so neither the embedding nor what is derived has seen
+what followed them. What users turned to is among what they were shown: the joining that served them has an advantage.
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def open_search_trial(
     if most_queries is not None:
         terms = sorted(np.random.default_rng(seed).permutation(terms)[:most_queries].tolist())
     typed = node_table(graph, "SearchTerm", terms, pa.schema([("text", pa.string())]))["text"].to_pylist()
-    return SearchTrial(
-        cut, {text or term: times[term].to_dict() for term, text in zip(terms, typed, strict=True)}
-    )
+    return SearchTrial(cut, {text or term: times[term].to_dict() for term, text in zip(terms, typed, strict=True)})
 
 
 def judged(search: Search, trial: SearchTrial) -> Iterator[float]:
