@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -86,15 +87,22 @@ def find_candidates(
 
 
 def find_candidates_of(
-    settings: Mapping[str, Setting], sources: Mapping[str, Scorer], config: CandidateConfig = CandidateConfig()
+    settings: Mapping[str, Setting],
+    sources: Mapping[str, Scorer],
+    config: CandidateConfig = CandidateConfig(),
+    without: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> dict[str, Candidates]:
     """The same for several settings of one moment, every source asked once for each user.
+
+    Args:
+        without: by setting, sources that say nothing in it.
 
     Raises:
         InputError: there is no source, or nobody to judge in one of the settings.
     """
-    for setting in settings.values():
-        if not sources or not len(setting.users):
+    heard = {name: [source for source in sources if source not in without.get(name, ())] for name in settings}
+    for name, setting in settings.items():
+        if not heard[name] or not len(setting.users):
             raise InputError(
                 f"nothing to rank in the setting {setting.name}: no source, or no user with a true product"
             )
@@ -107,8 +115,9 @@ def find_candidates_of(
             found = pool.map(lambda score, batch=batch: np.asarray(score(batch), dtype=np.float32), sources.values())
             scores = dict(zip(sources, found, strict=True))
             for name, setting in settings.items():
-                parts[name].append(_of_batch(setting, batch, scores, config, pool))
-    return {name: _whole(setting, parts[name], list(sources), config) for name, setting in settings.items()}
+                told = {source: scores[source] for source in heard[name]}
+                parts[name].append(_of_batch(setting, batch, told, config, pool))
+    return {name: _whole(setting, parts[name], heard[name], config) for name, setting in settings.items()}
 
 
 def _of_batch(

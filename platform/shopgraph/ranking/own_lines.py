@@ -35,6 +35,11 @@ class OwnLines:
         total = np.bincount(of_line, counted) if of_line else counted
         return [product for _, product in sorted(zip((-total).tolist(), place, strict=True))[:count]]
 
+    def since(self, moment_ms: int) -> list[str]:
+        """Products bought at a moment or later, each once, in the order of the lines."""
+        lines = zip(self.products, self.times_ms, strict=True)
+        return list(dict.fromkeys(product for product, time in lines if time >= moment_ms))
+
     def moments(self, products: Collection[str]) -> dict[str, set[int]]:
         """When each of some products was bought, for those that were: a moment an order."""
         asked, found = frozenset(products), dict[str, set[int]]()

@@ -10,7 +10,7 @@ from typing import overload
 
 import numpy as np
 
-from shopgraph.dataset.purchases import Purchases, to_ms
+from shopgraph.dataset.purchases import WEEK_MS, Purchases, to_ms
 from shopgraph.ranking.candidates import Candidates
 from shopgraph.ranking.examples import pair_features
 from shopgraph.ranking.features import Features
@@ -29,6 +29,8 @@ BESIDE = 20
 """Candidates of the user, evenly apart, beside which it is told how far a product would fall."""
 NAMED_WITHIN = 20
 """Rank within which a source speaks for a product."""
+LATE_WEEKS = 1.0
+"""How late an event may come and still be among what the lists were made of, or be told besides."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,14 @@ class ServedRanker:
         candidates = candidates.chosen(~np.isin(candidates.products, _rows(known, without)))
         scores = self.rankers[setting].scores(self._features(candidates, own, known, moment))
         return Ranking(self.products, candidates, scores, np.lexsort((candidates.products, -scores)))
+
+    def unlisted(self, own: OwnLines) -> list[str]:
+        """What the user bought too lately for the lists to know.
+
+        What was bought long before and stands on no list has no place among the first: sources that know the user's own
+        purchases passed over it.
+        """
+        return own.since(self.market.moment_ms - round(LATE_WEEKS * WEEK_MS))
 
     def listed(self, setting: str, products: Sequence[str]) -> dict[str, int]:
         """How many users' lists name each product; products that it does not know are left out."""

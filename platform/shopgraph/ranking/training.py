@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from shopgraph.dataset.purchases import Purchases, to_ms
 from shopgraph.dataset.snapshot import Snapshot
+from shopgraph.errors import ConfigurationError
 from shopgraph.evaluation import Scorer, Setting
 from shopgraph.ranking.candidates import CandidateConfig, Candidates, FitSources, find_candidates_of
 from shopgraph.ranking.choosing import TREES, Learners, choose_ranker
@@ -70,8 +71,9 @@ class RankerConfig:
     """What candidates come from, and what is learned from them."""
 
     sources: tuple[str, ...] = ("popularity", "personal_frequency", "item_knn", "user_knn", "ease", "ials", "page_rank")
-    """Collaborative filters by name; the graph embedding is one more source."""
-    graph: bool = True
+    """Collaborative filters by name."""
+    graph: tuple[str, ...] = ("novel",)
+    """Settings in which the graph embedding is a source: what is bought again needs none; `cold` names its own."""
     folds: FoldConfig = field(default_factory=FoldConfig)
     candidates: CandidateConfig = field(default_factory=lambda: CandidateConfig(depth=100))
     sample: SampleConfig = field(default_factory=SampleConfig)
@@ -86,6 +88,11 @@ class RankerConfig:
     from. What serves then learns from that fold too."""
     judging_share: float = 0.2
     """Of the users of the only fold there is: they choose, and the others are learned from first."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted({*self.graph} - {"all", "novel"})
+        if unknown:
+            raise ConfigurationError(f"graph={unknown}: settings that may ask the graph embedding are all and novel")
 
 
 @dataclass(frozen=True)
@@ -182,7 +189,8 @@ class _Shop:
         of_cold_alone = set(of_cold) - {*config.sources, GRAPH}
         warm = {name: score for name, score in sources.items() if name not in of_cold_alone}
         asked = {name: setting for name, setting in settings.items() if name != COLD}
-        found = find_candidates_of(asked, warm, config.candidates)
+        without = {name: () if name in config.graph else (GRAPH,) for name in asked}
+        found = find_candidates_of(asked, warm, config.candidates, without)
         cold = settings.get(COLD)
         if of_cold and cold is not None and len(cold.users) and cold.candidates.any():
             found |= find_candidates_of({COLD: cold}, of_cold, config.cold.candidates)

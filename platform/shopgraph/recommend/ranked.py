@@ -48,7 +48,7 @@ class LearnedFusion:
             return []
         own, setting = standing.own, _setting(context)
         most = min(enough or context["limit"], context["limit"])
-        others = [] if setting == COLD else [*context["session"], *set(own.products)]
+        others = [] if setting == COLD else [*context["session"], *ranker.unlisted(own)]
         found = ranker.ranked(setting, context["user"], own, standing.as_of, others, context["without"])
         kept: list[RankedProduct] = []
         for start in range(0, len(found), most):

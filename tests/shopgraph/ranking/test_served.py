@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shopgraph.dataset.purchases import WEEK_MS
 from shopgraph.errors import InputError
 from shopgraph.evaluation import Setting
 from shopgraph.ranking.candidates import CandidateConfig, find_candidates
@@ -117,6 +118,17 @@ def test_what_was_bought_since_counts_and_what_is_barred_is_left_out(shop, serve
     )
     after = {item.id: item.score for item in served.ranked("novel", user, more, late)}
     assert after != {item.id: item.score for item in served.ranked("novel", user, own, late)}
+
+
+def test_what_was_bought_since_the_lists_were_made_is_told_besides(shop, served: ServedRanker) -> None:
+    """With a week before, for events that came late; each product once."""
+    ages_ms = [-1, 0, 1, WEEK_MS, WEEK_MS + 1, 1]
+    times, products = [shop.end_ms - age for age in ages_ms], ["p190", "p191", "p192", "p193", "p180", "p192"]
+    own = OwnLines(products, times, [1] * 6, [np.nan] * 6, [0.0] * 6)
+    assert own.since(shop.end_ms) == ["p190", "p191"]
+    assert served.unlisted(own) == ["p190", "p191", "p192", "p193"]
+    assert served.unlisted(own_lines(shop, 4)) != []
+    assert served.unlisted(OwnLines()) == []
 
 
 def test_products_that_no_list_names_are_ranked_too_and_strangers_get_nothing(shop, served: ServedRanker) -> None:
