@@ -74,6 +74,19 @@ def test_settings_asked_together_get_what_each_gets_alone(shop, fit_sources) -> 
         assert np.array_equal(alone.scores.values, together[name].scores.values)
 
 
+def test_a_source_says_nothing_in_a_setting_that_does_without_it() -> None:
+    settings = protocol(bought((0, 0), (0, 1), (1, 2), (1, 3)), bought((0, 0), (0, 3), (1, 1)))
+    sources = {"a": fixed([4, 3, 2, 1, 0, 0]), "b": fixed([1, 2, 3, 4, 0, 0])}
+    asked = {name: settings[name] for name in ("all", "novel")}
+    found = find_candidates_of(asked, sources, CandidateConfig(1), {"all": ["b"]})
+    assert found["all"].scores.names == ("a_score", "a_rank")
+    assert found["all"].products.tolist() == [0, 0], "the first of a alone, for both users"
+    assert found["novel"].scores.names == ("a_score", "a_rank", "b_score", "b_rank")
+    assert found["novel"].products.tolist() == [2, 3, 0, 1]
+    with pytest.raises(InputError, match="nothing to rank in the setting all: no source"):
+        find_candidates_of(asked, sources, CandidateConfig(1), {"all": ["a", "b"]})
+
+
 @pytest.mark.parametrize("depth", [5, 1000])
 def test_known_products_are_never_novel_and_sold_ones_never_cold(shop, fit_sources, depth: int) -> None:
     purchases = shop.lines.purchases

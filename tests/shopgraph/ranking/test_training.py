@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shopgraph.dataset.purchases import WEEK_MS
-from shopgraph.errors import InputError
+from shopgraph.errors import ConfigurationError, InputError
 from shopgraph.evaluation import Setting
 from shopgraph.ranking import choosing
 from shopgraph.ranking.candidates import CandidateConfig
@@ -161,3 +161,18 @@ def test_a_fifth_of_the_users_judge_where_there_is_one_fold(shop, fit_sources, m
     assert users_of(more) == users_of([rows]) | users_of(folds)
     assert metrics["novel.users"] < 80 * 0.3
     assert 0 < metrics["all.ndcg@20"] <= 1
+
+
+def test_of_all_purchases_the_graph_embedding_is_no_source_unless_it_is_asked_for(shop, fit_sources) -> None:
+    def fit(moment_ms: int):
+        sources = dict(fit_sources(shop.lines.purchases, moment_ms))
+        return sources | {"graph": next(iter(sources.values()))}
+
+    config = replace(CONFIG, kinds=("lambdamart",))
+    names = {}
+    for asked in (RankerConfig().graph, ("all", "novel")):
+        served = train_ranker(shop.snapshot, fit, replace(config, graph=asked)).served
+        names[asked] = {setting for setting, ranker in served.rankers.items() if "graph_rank" in ranker.names}
+    assert names == {("novel",): {"novel"}, ("all", "novel"): {"all", "novel"}}
+    with pytest.raises(ConfigurationError, match=r"graph=\['cold'\]: settings that may ask the graph embedding"):
+        RankerConfig(graph=("novel", "cold"))
