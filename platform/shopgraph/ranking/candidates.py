@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 
@@ -90,7 +89,7 @@ def find_candidates_of(
     settings: Mapping[str, Setting],
     sources: Mapping[str, Scorer],
     config: CandidateConfig = CandidateConfig(),
-    without: Mapping[str, Collection[str]] = MappingProxyType({}),
+    without: Mapping[str, Collection[str]] = {},
 ) -> dict[str, Candidates]:
     """The same for several settings of one moment, every source asked once for each user.
 

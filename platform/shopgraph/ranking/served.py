@@ -30,7 +30,7 @@ BESIDE = 20
 NAMED_WITHIN = 20
 """Rank within which a source speaks for a product."""
 LATE_WEEKS = 1.0
-"""How late an event may come and still be among what the lists were made of, or be told besides."""
+"""How late a purchase may be told and still be ranked beside the lists."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,7 @@ class ServedRanker:
     def unlisted(self, own: OwnLines) -> list[str]:
         """What the user bought too lately for the lists to know.
 
-        What was bought long before and stands on no list has no place among the first: sources that know the user's own
-        purchases passed over it.
+        What was bought before and stands on no list was passed over by sources that know the user's own purchases.
         """
         return own.since(self.market.moment_ms - round(LATE_WEEKS * WEEK_MS))
 

@@ -189,6 +189,24 @@ def test_a_purchase_of_a_moment_ago_counts(shop: Any) -> None:
     assert first not in {item.id for item in recommends.recommend("u_0", 10, exclude_owned=True).items}
 
 
+def test_only_what_was_bought_lately_is_ranked_beside_the_lists(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[str]] = []
+    ranked = ServedRanker.ranked
+
+    def seen(self: ServedRanker, setting: str, user: str, own: Any, moment: Any, others: Any, without: Any) -> Any:
+        told.append(list(others))
+        return ranked(self, setting, user, own, moment, others, without)
+
+    monkeypatch.setattr(ServedRanker, "ranked", seen)
+    recommender(shop).recommend("u_0", 5)
+    at = shop.snapshot.before + timedelta(days=1)
+    shop.graph.driver.execute_query(BUY, user="u_0", id="s:toy0", at=at, database_=shop.graph.database)
+    recommender(shop).recommend("u_0", 5)
+    before, after = told
+    assert set(after) == {*before, "s:toy0"} != set(before)
+    assert len(before) < len(set(read_standing(shop.graph, shop.snapshot.before, "u_0").own.products))
+
+
 def test_a_visit_is_fused_in_by_rank(shop: Any) -> None:
     recommends = recommender(shop)
     answer = recommends.recommend("u_0", 10, exclude_owned=True, session=["s:toy0"])
