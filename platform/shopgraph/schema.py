@@ -249,14 +249,28 @@ EVENTS: dict[str, EventType] = {
     event.name: event
     for event in (
         EventType("view", "VIEWED", "looked at a product", 1.0, timedelta(hours=12)),
-        EventType("search", "SEARCHED", "typed a query; the text model learns from it", needs=("query",)),
+        EventType(
+            "search",
+            "SEARCHED",
+            "typed a query; what matches it is shown, and the text model learns from it",
+            1.0,
+            timedelta(hours=12),
+            needs=("query",),
+        ),
         EventType(
             "purchase",
             "PURCHASED",
             "bought a product; what is bought together and again sees it at once",
             needs=("product_id", "amount"),
         ),
-        EventType("rating", "RATED", "rated a product", 2.0, timedelta(days=2), needs=("product_id", "rating")),
+        EventType(
+            "rating",
+            "RATED",
+            "rated a product; it is not recommended while its last rating is below 3",
+            2.0,
+            timedelta(days=2),
+            needs=("product_id", "rating"),
+        ),
         EventType("basket_add", "PUT_IN_BASKET", "put a product into the basket", 3.0, timedelta(days=3)),
         EventType("basket_remove", "TOOK_FROM_BASKET", "took it out again", -3.0, timedelta(days=3)),
         EventType("hide", "HID", "never wants to see the product again", float("-inf")),

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -108,6 +109,52 @@ def test_what_a_visitor_looks_at_changes_the_next_answer_of_that_visit(
     post(event(user_id=None, session_id="cookie 1", type="basket_remove", product_id="shop:bread"))
     consumer.step()
     assert "shop:bread" in ask("session=cookie 1")
+
+
+def test_what_a_visitor_searches_for_changes_the_next_answer_of_that_visit(
+    post: Post, ask: Callable[[str], list[str]], consumer: Consumer
+) -> None:
+    """Soup and bread sell better; the latest search counts most, and none that looks like an operator breaks it."""
+    before = ask("session=cookie 5")
+    assert before[0] != "shop:tea"
+    post(event(user_id=None, session_id="cookie 5", type="search", product_id=None, query='Green TEA" AND ('))
+    consumer.step()
+    assert ask("session=cookie 5")[0] == "shop:tea"
+    post(event(user_id=None, session_id="cookie 5", type="search", product_id=None, query="bread"))
+    consumer.step()
+    assert ask("session=cookie 5")[:2] == ["shop:bread", "shop:tea"]
+    assert ask("session=cookie 6") == before
+
+
+def test_a_users_search_is_seen_by_the_next_answer_with_its_reason(
+    post: Post, web: Flask, key: str, consumer: Consumer
+) -> None:
+    def teas() -> list[dict[str, Any]]:
+        answer = web.test_client().get(f"/api/v1/recommendations?user={RAW_USER}", headers={"X-API-Key": key})
+        return [item for item in answer.json["items"] if item["id"] == "shop:tea"]
+
+    before = teas()
+    post(event(type="search", product_id=None, query="tea"))
+    consumer.step()
+    (tea,) = teas()
+    assert "searched_lately" in tea["sources"]
+    assert tea["reason"]["text"] == "Its text has what you searched for"
+    assert before != [tea]
+
+
+def test_what_was_rated_badly_is_recommended_again_once_it_is_rated_well(
+    post: Post, ask: Callable[[str], list[str]], consumer: Consumer, web: Flask, key: str
+) -> None:
+    assert "shop:bread" in ask(f"user={RAW_USER}")
+    post(event(type="rating", product_id="shop:bread", rating=1, at="2017-12-25T18:00:01Z"))
+    consumer.step()
+    assert "shop:bread" not in ask(f"user={RAW_USER}")
+    assert "shop:bread" in ask("user=somebody else")
+    found = web.test_client().get(f"/api/v1/search?q=bread&user={RAW_USER}", headers={"X-API-Key": key})
+    assert next(item["id"] for item in found.json["items"]) == "shop:bread"
+    post(event(type="rating", product_id="shop:bread", rating=3, at="2017-12-25T18:00:02Z"))
+    consumer.step()
+    assert "shop:bread" in ask(f"user={RAW_USER}")
 
 
 def test_all_that_a_visit_looked_at_is_left_out_however_much_it_is(

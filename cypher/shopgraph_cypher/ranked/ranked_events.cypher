@@ -7,5 +7,5 @@
 CYPHER 25
 UNWIND $users AS id
 MATCH (u:User {id: id})
-WITH u, COUNT { (u)-[e:PURCHASED|VIEWED|RATED|PUT_IN_BASKET|TOOK_FROM_BASKET|HID|UNHID]->() WHERE e.at < $as_of } AS events
+WITH u, COUNT { (u)-[e:PURCHASED|VIEWED|SEARCHED|RATED|PUT_IN_BASKET|TOOK_FROM_BASKET|HID|UNHID]->() WHERE e.at < $as_of } AS events
 RETURN collect(u.id) AS ids, collect(events) AS counts

@@ -1,12 +1,12 @@
 // name: serving_state
 // mode: read
 // params: user, session, scenario, as_of, meaning, kind, limit, without, categories, min_price, max_price
-// returns: as_of, release, slots, versions, known_until, known, active, interest, seen, hidden, has_variants, own, wrong, rules, experiments, length, items
+// returns: as_of, release, slots, versions, known_until, known, active, interest, seen, searches, disliked, hidden, has_variants, own, wrong, rules, experiments, length, items
 // What a recommendation stands on: the moment before which events count, the release with its slots and versions by
 // family, the newest event that derived values and vectors carry, whether the user is known and has done anything before
 // then, the twenty products that the user or the session shows most interest in, strongest first, all that either shows
-// interest in, those that either has hidden, what
-// the user bought, line by line (amounts are NaN where none is stated), whether any product says what it is a variant of,
+// interest in, the three terms that either searched last, those whose last rating by either is below 3, those that either
+// has hidden, what the user bought, line by line (amounts are NaN where none is stated), whether any product says what it is a variant of,
 // the relations that were judged wrong reasons, the rules in force and the experiment that runs at a place. Moments are seconds since 1970 UTC and nanoseconds.
 // `as_of` is null where the moment is just after the newest event of any source. `meaning` says, by relation type, what
 // an event weighs and for how many seconds it steers.
@@ -23,7 +23,7 @@ WITH r, asking, split(asking[$kind + '_' + r.ranked_slot], '\n') AS lines,
                                 ORDER BY at DESC LIMIT 1 }[0], datetime()) AS now
 WITH r, asking, now,
      CASE WHEN r.ranked_as_of > now - duration({days: 2}) AND lines[0] = r.ranked_run + '\u001F' + toString(
-            COUNT { (asking)-[:PURCHASED|VIEWED|RATED|PUT_IN_BASKET|TOOK_FROM_BASKET|HID|UNHID]->() }) THEN lines END AS lines
+            COUNT { (asking)-[:PURCHASED|VIEWED|SEARCHED|RATED|PUT_IN_BASKET|TOOK_FROM_BASKET|HID|UNHID]->() }) THEN lines END AS lines
 WITH r, lines, asking IS NOT NULL AS known, CASE WHEN lines IS NULL THEN asking END AS u,
      CASE WHEN lines IS NOT NULL THEN r.ranked_as_of ELSE now END AS as_of
 OPTIONAL MATCH (s:Session {id: $session})
@@ -60,6 +60,25 @@ CALL (u, s, as_of) {
 }
 CALL (u, s, as_of) {
   UNWIND [u, s] AS who
+  MATCH (who)-[e:SEARCHED]->(t:SearchTerm)
+  WHERE e.at < as_of AND e.at >= as_of - duration({seconds: $meaning.SEARCHED.seconds})
+  WITH t, max(e.at) AS last
+  ORDER BY last DESC, t.id
+  LIMIT 3
+  RETURN collect(coalesce(t.text, t.id)) AS searches
+}
+CALL (u, s, as_of) {
+  UNWIND [u, s] AS who
+  MATCH (who)-[e:RATED]->(p:Product)
+  WHERE e.at < as_of
+  WITH p, e
+  ORDER BY e.at DESC, e.rating
+  WITH p, head(collect(e.rating)) AS rating
+  WHERE rating < 3
+  RETURN collect(p.id) AS disliked
+}
+CALL (u, s, as_of) {
+  UNWIND [u, s] AS who
   MATCH (who)-[h:HID]->(p:Product)
   WHERE h.at < as_of
   WITH p, max(h.at) AS hid
@@ -86,7 +105,7 @@ RETURN [as_of.epochSeconds, as_of.nanosecond] AS as_of, r.id AS release,
                  RETURN [at.epochSeconds, at.nanosecond] ORDER BY at DESC LIMIT 1 }[0] AS known_until,
        known,
        EXISTS { (u)-[b:PURCHASED|VIEWED]->(:Product) WHERE b.at < as_of } AS active,
-       interest, seen, hidden, EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants, own,
+       interest, seen, searches, disliked, hidden, EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants, own,
        COLLECT { MATCH (d:Doubt {verdict: 'wrong'}) RETURN d.id } AS wrong,
        COLLECT { MATCH (rule:Rule)
                  WHERE rule.ended_at IS NULL AND rule.starts <= datetime() AND (rule.ends IS NULL OR rule.ends > datetime())

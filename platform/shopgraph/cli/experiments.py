@@ -141,5 +141,6 @@ def scenarios(as_json: AsJson = False) -> None:
     for name, place in found.items():
         blends = (place.fusion.similar, place.fusion.like, place.fusion.session)
         told_blends = [", ".join(f"{source} {weight:g}" for source, weight in each.weights.items()) for each in blends]
-        table.add_row(name, "yes" if place.ranker else "no", f"{place.diversity:g}", *told_blends)
+        ranker = place.ranker if isinstance(place.ranker, str) else "yes" if place.ranker else "no"
+        table.add_row(name, ranker, f"{place.diversity:g}", *told_blends)
     Console().print(table)

@@ -20,6 +20,7 @@ PARAMETERS = frozenset(
         "user",
         "product",
         "session",
+        "searches",
         "like",
         "unlike",
         "unlike_share",
@@ -41,6 +42,7 @@ PARAMETERS = frozenset(
 """What a source may ask for:
 
 user, product, session: whom or what for; session is a list of product ids, latest first
+searches: what was typed in this visit, each a Lucene expression, latest first
 like, unlike: product ids to be near to, and to keep away from; of a user, like is the session
 unlike_share: what one that is unliked counts against, where one that is liked counts 1
 query: what was typed, as a Lucene expression
@@ -56,7 +58,7 @@ release: the release whose slots are read, so that one answer never mixes two
 half_life_weeks: age at which a purchase counts half
 """
 
-UNDERIVED = frozenset({"repeat_purchases", "due_again", "popular_in_segment"})
+UNDERIVED = frozenset({"repeat_purchases", "due_again", "popular_in_segment", "searched_lately"})
 """Sources that read events alone: nothing that a worker derived or learned from them."""
 
 

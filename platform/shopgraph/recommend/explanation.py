@@ -37,6 +37,7 @@ FOUND_BY = {
     "text_search": "What it says, and where it is in the graph, is near to what you typed",
 }
 """In words, why a source answers a query with a product."""
+SEARCHED = "searched_lately"
 NEAR = "Close to what you like in the learned graph"
 SPOKEN_FOR = {
     ARRIVALS: "New here, in a category that sells well",
@@ -47,6 +48,7 @@ SPOKEN_FOR = {
     "graph_like_these": "Close to what you named in the learned graph",
     "similar_graph": "Close to it in the learned graph",
     "session_neighbours": "Close to what you looked at in the learned graph",
+    SEARCHED: "Its text has what you searched for",
     "text": "Described like what you like",
     "text_neighbours": "Described like what you like",
     "text_new_arrivals": "Described like what you like",
@@ -87,6 +89,8 @@ def explain(user_id: str, item: Fused, facts: Facts, features: Mapping[str, floa
         times = "once" if facts.times == 1 else f"{facts.times} times"
         text = f"You bought this {times}, last on {facts.last:%d %B %Y}"
         return Reason(text, [user, _relation("PURCHASED"), target])
+    if item.sources[0] == SEARCHED:
+        return Reason(SPOKEN_FOR[SEARCHED], [])
     if item.sources[0] in POPULAR_SOURCES and facts.popularity:
         return Reason(_popular(facts.popularity), [])
     chosen = chosen_path(item, facts, features)

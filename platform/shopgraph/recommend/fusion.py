@@ -69,9 +69,12 @@ class FusionConfig:
     )
     """Where they may not."""
     session: Blend = field(
-        default_factory=lambda: Blend({"session_neighbours": 1.0, "popular_in_category": 0.2, "popular_lately": 0.1})
+        default_factory=lambda: Blend(
+            {"session_neighbours": 1.0, "searched_lately": 1.0, "popular_in_category": 0.2, "popular_lately": 0.1}
+        )
     )
-    """For a newcomer who has looked at something; its session_neighbours also joins the first two in a session."""
+    """For a newcomer who has looked at something or typed a query; its first two also join the settings above where
+    the user has."""
     segment: Blend = field(default_factory=lambda: Blend({"popular_in_segment": 1.0}))
     """For a newcomer of whom only attributes are known."""
     category: Blend = field(default_factory=lambda: Blend({"popular_in_category": 1.0}))

@@ -16,6 +16,7 @@ from shopgraph.recommend.page import Page
 from shopgraph.recommend.place import Place
 from shopgraph.recommend.rerank import diversified, one_of_each
 from shopgraph.recommend.rules import PIN, nothing_left, ruled
+from shopgraph.recommend.scenario import Scenario
 from shopgraph.recommend.standing import Standing
 
 
@@ -29,6 +30,10 @@ class Chosen:
     """What is to be said of it."""
     teams: Mapping[str, int] = field(default_factory=dict)
     """See `team_draft`."""
+
+    def way_of(self, item: str) -> Scenario:
+        """What offered a product: of two that are interleaved, that which picked it, else the first."""
+        return self.place.ways[max(self.teams.get(item, 0), 0)]
 
     def tried(self, items: Sequence[str]) -> dict[str, Any]:
         """What an answer says of the place and of the experiment there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,10 +12,13 @@ from shopgraph.recommend.candidate import Sources
 from shopgraph.recommend.experiment import INTERLEAVING, Experiment, uniform
 from shopgraph.recommend.fusion import Blend, Fused
 from shopgraph.recommend.interleaving import team_draft
+from shopgraph.recommend.opened import VERSIONS
 from shopgraph.recommend.scenario import PERSONAL, Scenario
 
 logger = logging.getLogger(__name__)
 
+MOST_RANKERS = VERSIONS
+"""Of an experiment: with more, each answer would open one anew."""
 MOST_KEPT = 100
 """Experiments whose variants a process keeps made up."""
 
@@ -54,16 +57,26 @@ class Places:
         usual: of a place without a name of its own.
         named: by name.
 
+    Args:
+        has_ranker: whether a version of a ranker is there.
+
     Raises:
-        ConfigurationError: a place names a source that has no query file.
+        ConfigurationError: a place names a source that has no query file, or a ranker that is not there.
     """
 
-    def __init__(self, usual: Scenario, named: Mapping[str, Scenario], sources: Sources) -> None:
-        for scenario in (usual, *named.values()):
-            sources.require(sorted(scenario.fusion.sources))
+    def __init__(
+        self,
+        usual: Scenario,
+        named: Mapping[str, Scenario],
+        sources: Sources,
+        has_ranker: Callable[[str], bool] = lambda version: False,
+    ) -> None:
         self.usual = usual
         self.named = named
         self._sources = sources
+        self._has_ranker = has_ranker
+        for scenario in (usual, *named.values()):
+            self._require(scenario)
         self._made: dict[str, tuple[Scenario, ...]] = {}
 
     def as_usual(self, scenario: str, *settings: str) -> bool:
@@ -93,12 +106,16 @@ class Places:
         """What each variant makes of the place.
 
         Raises:
-            ConfigurationError: a variant changes what can't be changed, or names a source that has no query file.
+            ConfigurationError: a variant changes what can't be changed, or names a source that has no query file or a
+                ranker that is not there.
         """
         usual = self.named.get(experiment.scenario, self.usual)
         ways = tuple(usual.changed(variant.changes, variant.name) for variant in experiment.variants)
         for way in ways:
-            self._sources.require(sorted(way.fusion.sources))
+            self._require(way)
+        rankers = {way.ranker for way in ways} - {False}
+        if len(rankers) > MOST_RANKERS:
+            raise ConfigurationError(f"an experiment tries {MOST_RANKERS} rankers at most, this one {len(rankers)}")
         return ways
 
     def differs_for_strangers_alone(self, experiment: Experiment) -> bool:
@@ -106,6 +123,11 @@ class Places:
         first, *others = self.made(experiment)
         alike = all(self._as_ranked(way) == self._as_ranked(first) for way in others)
         return alike and any(way != first for way in others)
+
+    def _require(self, way: Scenario) -> None:
+        self._sources.require(sorted(way.fusion.sources))
+        if isinstance(way.ranker, str) and not self._has_ranker(way.ranker):
+            raise ConfigurationError(f"ranker {way.ranker!r}: no such version on this machine, or it ranks nothing")
 
     def _as_ranked(self, way: Scenario) -> Scenario:
         """What is left of a way where the ranker answers: of the house's own sources, none of those it learned from."""

@@ -10,6 +10,7 @@ OF_A_QUERY = {"query", "vector"}
 """Parameters of sources that answer a query, not a user."""
 TOLD = {
     "session": "products bought last",
+    "searches": "searches",
     "like": "products bought last",
     "product": "the product bought last",
     "user": "history",

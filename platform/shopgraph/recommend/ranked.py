@@ -29,6 +29,10 @@ class LearnedFusion:
         self._graph = graph
         self._models = models
 
+    def has(self, version: str) -> bool:
+        """Whether a version's files are on this machine."""
+        return (self._models / version / FOLDER).is_dir()
+
     def products(
         self, standing: Standing, context: Mapping[str, Any], filters: Filters, enough: int | None = None
     ) -> list[RankedProduct]:

@@ -125,6 +125,8 @@ def _standing(found: Record) -> Standing:
         active=True,
         interest=[],
         seen=[],
+        searches=[],
+        disliked=[],
         hidden=found["hidden"],
         has_variants=found["has_variants"],
         own=OwnLines(),

@@ -40,7 +40,7 @@ class Recommender:
         learned: ranks where a release names a ranker; rank fusion answers without one.
 
     Raises:
-        ConfigurationError: the fusion, or a scenario's, names a source that has no query file.
+        ConfigurationError: the fusion, or a scenario's, names a source that has no query file, or a ranker not there.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Recommender:
         config = config or RecommendConfig()
         self._retrieval = Retrieval(graph, config, learned)
         self._sources = self._retrieval.sources
-        self.places = Places(Scenario(config.fusion), config.scenarios, self._sources)
+        self.places = Places(Scenario(config.fusion), config.scenarios, self._sources, self._retrieval.has_ranker)
         self._governance = Governance(graph, self._sources)
         self._lists = RankedLists(graph)
 
@@ -110,26 +110,27 @@ class Recommender:
         place = self.places.at(scenario, standing.experiment, user_id or session_id, standing.as_of)
         filters = standing.within(filters, new_only)
         session = list(dict.fromkeys([*session, *standing.interest]))
+        of_visit = standing.of_visit(session)
         left_out = [*standing.without(exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
         context = self._retrieval.context(standing, page.depth(filters.restrict or standing.may_lose), **asked)
         barred = {*left_out, *session, *standing.seen}
         enough = self._governance.enough(place, page, standing, session, filters, diversity)
-        chosen, note = Chosen(place), ""
-        for step, setting in standing.steps(exclude_owned, bool(session), bool(filters.categories), new_only):
+        note = ""
+        for step, setting in standing.steps(exclude_owned, bool(of_visit), bool(filters.categories), new_only):
             pools = []
             for way in place.ways:
-                blend = way.blend(setting, in_session=bool(session))
+                blend, by = way.blend(setting, of_visit=of_visit), standing.ranked_by(way.ranker)
                 standing.require_honest(as_of, blend)
-                fused = self._retrieval.ranked(step, way, blend, context, standing, filters, enough)
+                fused = self._retrieval.ranked(step, way, blend, context, by, filters, enough)
                 fused, said = self._governance.filtered(fused, filters, context, standing)
                 note = note or said
-                pools.append(self._retrieval.best(fused, n, barred, context, standing))
+                pools.append(self._retrieval.best(fused, n, barred, context, by))
             chosen = self._governance.chosen(pools, place, page, standing, barred, filters, diversity)
             note = note or chosen.note
             if chosen.kept:
                 break
-        details = self._retrieval.details(page.cut(chosen.kept), standing, context) if in_full else {}
+        details = self._retrieval.details(page.cut(chosen.kept) if in_full else [], chosen.way_of, standing, context)
         return self._answer(replace(chosen, note=note), page, standing, step, user_id, details)
 
     def ahead(self, user_id: str, standing: Standing, exclude_owned: bool) -> list[Fused]:
@@ -139,9 +140,8 @@ class Recommender:
         left_out, session = standing.without(exclude_owned), standing.interest
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned}
         context = self._retrieval.context(standing, Page(USUAL).depth(standing.may_lose), **asked)
-        way = self.places.usual
-        blend = way.blend("novel" if exclude_owned else "repeat", in_session=bool(session))
-        fused = self._retrieval.ranked("personal", way, blend, context, standing, ANYTHING)
+        blend = self.places.usual.blend("novel" if exclude_owned else "repeat", of_visit=standing.of_visit(session))
+        fused = self._retrieval.ranked("personal", self.places.usual, blend, context, standing, ANYTHING)
         return self._retrieval.best(fused, USUAL, {*left_out, *session, *standing.seen}, context, standing)[:MOST_ITEMS]
 
     def ahead_like(self, product_id: str, standing: Standing) -> list[Fused]:
@@ -345,6 +345,6 @@ class Recommender:
 
 
 def _recommendations(items: list[Item], page: Page, chosen: Chosen, standing: Standing, step: str) -> Recommendations:
-    stands_on = (standing.release, standing.versions, standing.as_of)
+    stands_on = (standing.release, standing.ranked_by(chosen.place.ways[0].ranker).versions, standing.as_of)
     tried = chosen.tried([item.id for item in items])
     return Recommendations(items, *stands_on, step, chosen.note, page.next_offset(chosen.kept), **tried)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +14,10 @@ from shopgraph.recommend.evidence import speakers
 from shopgraph.recommend.filters import ANYTHING, Filters
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.page import Page
+from shopgraph.recommend.query import any_word
 from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.rerank import rerank
-from shopgraph.recommend.scenario import IN_SESSION, Scenario
+from shopgraph.recommend.scenario import IN_SEARCHES, IN_SESSION, Scenario
 from shopgraph.recommend.standing import Standing
 from shopgraph.schema import RANKER
 
@@ -59,6 +60,10 @@ class Retrieval:
         self._learned = learned
         self._asked = ThreadPoolExecutor(thread_name_prefix="source")
 
+    def has_ranker(self, version: str) -> bool:
+        """See `LearnedFusion.has`."""
+        return self._learned is not None and self._learned.has(version)
+
     def fused(self, blend: Blend, context: Mapping[str, Any], standing: Standing) -> list[Fused]:
         """Each source is a read of its own, and waiting is most of it: they are asked at the same time."""
         offered = self._asked.map(
@@ -93,7 +98,7 @@ class Retrieval:
     def _stands_beside(self, source: str, context: Mapping[str, Any]) -> bool:
         """Whether a source joins what the ranker ranks: what is of this visit, new today, or a shop's own."""
         new = source == NEW_TO_ALL and context["unbought_before"] is not None
-        return source == IN_SESSION or new or self.sources.own(source)
+        return source in (IN_SESSION, IN_SEARCHES) or new or self.sources.own(source)
 
     def _offered(
         self, learned: LearnedFusion, sources: Sequence[str], context: Mapping[str, Any], standing: Standing
@@ -119,8 +124,21 @@ class Retrieval:
         """Whether some of a page's places are for what few are shown."""
         return novel and self._config.exploration > 0 and self._learned is not None
 
-    def details(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
-        """What the place of each product rests on."""
+    def details(
+        self, kept: Sequence[Fused], way_of: Callable[[str], Scenario], standing: Standing, context: Mapping[str, Any]
+    ) -> dict[str, Detail]:
+        """What the place of each product rests on.
+
+        Args:
+            way_of: what offered a product.
+        """
+        found: dict[str, Detail] = {}
+        for ranker in {way_of(item.id).ranker for item in kept}:
+            by_it = [item for item in kept if way_of(item.id).ranker == ranker]
+            found |= self._details(by_it, standing.ranked_by(ranker), context)
+        return found
+
+    def _details(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
         by_ranker = [item.id for item in kept if RANKER in item.shares]
         features: dict[str, dict[str, float]] = {}
         purchases: dict[str, dict[str, float]] = {}
@@ -146,6 +164,7 @@ class Retrieval:
             "like": subject.get("session", []),
             "unlike": [],
             "unlike_share": self._config.unlike_share,
+            "searches": [any_word(typed) for typed in standing.searches],
             **ANYTHING.bounds,
             **subject,
         }

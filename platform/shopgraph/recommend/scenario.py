@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
 
 from shopgraph.errors import ConfigurationError
 from shopgraph.recommend.fusion import Blend, FusionConfig
 
 SETTING = "SHOPGRAPH_SCENARIOS"
 LONGEST_NAME = 60
-IN_SESSION = "session_neighbours"
+IN_SESSION, IN_SEARCHES = "session_neighbours", "searched_lately"
+"""Sources of a visit: of what was looked at, and of what was typed."""
 PERSONAL = ("repeat", "novel")
 """Settings of a user who has done something before."""
 
@@ -38,6 +40,12 @@ BUILT_IN: dict[str, dict[str, Any]] = {
 By judgement, not by measurement: an experiment tells what is better in a shop."""
 
 
+def _some_ranker(given: object) -> object:
+    if isinstance(given, str) and not re.fullmatch(r"ranker-[\w-]+", given):
+        raise ValueError("it is true, false, or a version such as ranker-261129104122-9b32")
+    return given
+
+
 class Changes(BaseModel):
     """What may be changed at a place, or in a variant of an experiment there."""
 
@@ -45,7 +53,7 @@ class Changes(BaseModel):
 
     fusion: dict[str, Any] = {}
     """See `FusionConfig.changed`."""
-    ranker: StrictBool | None = None
+    ranker: Annotated[StrictBool | str | None, BeforeValidator(_some_ranker)] = None
     diversity: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
@@ -54,21 +62,21 @@ class Scenario:
     """How answers are made at a place."""
 
     fusion: FusionConfig = field(default_factory=FusionConfig)
-    ranker: bool = True
-    """Whether the release's ranker ranks there; rank fusion does where it does not."""
+    ranker: bool | str = True
+    """Whether the release's ranker ranks there, or the version that does; rank fusion does where none does."""
     diversity: float = 0.0
     """How much it counts that products are unlike each other, where the question does not say; see `diversified`."""
 
-    def blend(self, setting: str, silent: Sequence[str] = (), in_session: bool = False) -> Blend:
+    def blend(self, setting: str, silent: Sequence[str] = (), of_visit: Sequence[str] = ()) -> Blend:
         """Of a setting of `FusionConfig`.
 
         Args:
             silent: sources that are not asked.
-            in_session: whether what lies near the products of a visit joins in what a user is shown.
+            of_visit: sources of a visit that join in what a user is shown.
         """
         blend: Blend = getattr(self.fusion, setting)
-        if in_session and setting in PERSONAL:
-            blend = blend.with_source(IN_SESSION, self.fusion.session.weights.get(IN_SESSION, 0.0))
+        for source in of_visit if setting in PERSONAL else ():
+            blend = blend.with_source(source, self.fusion.session.weights.get(source, 0.0))
         for source in silent:
             blend = blend.with_source(source, 0.0)
         return blend

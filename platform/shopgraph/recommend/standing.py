@@ -15,7 +15,8 @@ from shopgraph.recommend.experiment import Experiment
 from shopgraph.recommend.filters import Filters
 from shopgraph.recommend.fusion import Blend
 from shopgraph.recommend.rules import CAP, FILTER, Rule
-from shopgraph.schema import EVENTS
+from shopgraph.recommend.scenario import IN_SEARCHES, IN_SESSION
+from shopgraph.schema import EVENTS, RANKER
 
 MEANING = {
     event.relation: {"weight": event.weight, "seconds": int(event.steers.total_seconds())}
@@ -44,6 +45,10 @@ class Standing:
     """The products that the user or the visit shows most interest in, strongest first: they steer."""
     seen: list[str]
     """All that either shows interest in: they are not shown again."""
+    searches: list[str]
+    """What either typed lately, latest first."""
+    disliked: list[str]
+    """What either rated below 3, if that was its last rating."""
     hidden: list[str]
     has_variants: bool
     """Whether any product says what it is a variant of."""
@@ -65,15 +70,28 @@ class Standing:
         return replace(filters, denied=denied, unbought_before=self.as_of if new_only else filters.unbought_before)
 
     def without(self, exclude_owned: bool) -> list[str]:
-        """What the user must not be shown: the hidden and, where that is asked, the owned."""
-        return [*self.hidden, *dict.fromkeys(self.own.products)] if exclude_owned else self.hidden
+        """What is not recommended to the user: the hidden, the disliked and, where that is asked, the owned."""
+        return list(dict.fromkeys([*self.hidden, *self.disliked, *(self.own.products if exclude_owned else [])]))
+
+    def ranked_by(self, ranker: bool | str) -> Standing:
+        """With the ranker of a `Scenario` where that is a version."""
+        return replace(self, versions={**self.versions, RANKER: ranker}) if isinstance(ranker, str) else self
+
+    def of_visit(self, session: Sequence[str]) -> list[str]:
+        """The sources of a visit that have something to start from.
+
+        Args:
+            session: products that the visit shows interest in.
+        """
+        return [name for name, start in ((IN_SESSION, session), (IN_SEARCHES, self.searches)) if start]
 
     def steps(
-        self, exclude_owned: bool, in_session: bool, in_categories: bool = False, new_only: bool = False
+        self, exclude_owned: bool, in_visit: bool, in_categories: bool = False, new_only: bool = False
     ) -> list[tuple[str, str]]:
         """The chain for who asks, see `Recommendations.step`, each with the setting whose blend answers it.
 
         Args:
+            in_visit: whether anything was looked at or typed lately.
             in_categories: whether some categories are asked for.
             new_only: what is asked for is what nobody has bought yet.
         """
@@ -82,7 +100,7 @@ class Standing:
         steps: list[tuple[str, str]] = []
         if self.active:
             steps.append(("personal", "novel" if exclude_owned else "repeat"))
-        if in_session:
+        if in_visit:
             steps.append(("session", "session"))
         if self.known:
             steps.append(("segment", "segment"))
@@ -154,6 +172,8 @@ def standing_of(found: Record) -> Standing:
         active=found["active"],
         interest=found["interest"],
         seen=found["seen"],
+        searches=found["searches"],
+        disliked=found["disliked"],
         hidden=found["hidden"],
         has_variants=found["has_variants"],
         own=OwnLines(**found["own"]),

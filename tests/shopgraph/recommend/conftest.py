@@ -134,7 +134,7 @@ def ask(graph: Graph, source: str, user: str = "u_me", **given: Any) -> list[Can
     release = serving(graph)
     slots = {family: served.slot for family, served in release.families.items()} if release else {}
     context = {
-        "user": user, "product": "", "session": [], "like": [], "unlike": [],
+        "user": user, "product": "", "session": [], "searches": [], "like": [], "unlike": [],
         "unlike_share": 0.5, "query": "bread0", "vector": BREAD, "as_of": NOW, "limit": 50,
         "without": [], "novel": bool(given.get("without")), "reach": 50, "categories": [], "min_price": None,
         "max_price": None, "unbought_before": None,

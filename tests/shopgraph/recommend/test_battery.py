@@ -37,6 +37,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "popular_lately": {},
     "popular_within": {"categories": ["FOOD > BREAD"]},
     "repeat_purchases": {"user": "u_fan"},
+    "searched_lately": {"searches": ["bread0", "soup1"]},
     "session_neighbours": {"session": ["s:bread1", "s:soup0"]},
     "similar_baskets": {"product": "s:soup0"},
     "similar_graph": {"product": "s:bread1"},

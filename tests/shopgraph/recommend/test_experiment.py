@@ -131,7 +131,7 @@ def test_places_have_what_is_built_in_and_what_the_operator_says_of_all_and_of_o
     assert similar == {"similar_baskets": 0.5, "similar_graph": 1.0, "similar_text": 0.2}
     assert (places["product"].ranker, places["product"].diversity) == (False, 0.4)
     assert (places["letter"].ranker, places["letter"].fusion.novel.rank_offset) == (True, 9)
-    assert places["basket"].blend("repeat", in_session=True).weights["session_neighbours"] == 3.0
+    assert places["basket"].blend("repeat", of_visit=["session_neighbours"]).weights["session_neighbours"] == 3.0
     assert "session_neighbours" not in places["basket"].blend("repeat").weights
     assert places["search"].blend("search", ["text_search"]).sources == ["full_text_search"]
 
@@ -140,7 +140,8 @@ def test_places_have_what_is_built_in_and_what_the_operator_says_of_all_and_of_o
     ("given", "said"),
     [
         ({"home": {"rankers": True}}, "SHOPGRAPH_SCENARIOS: home: rankers: Extra inputs are not permitted"),
-        ({"home": {"ranker": "perhaps"}}, r"home: ranker: Input should be a valid boolean \(got 'perhaps'\)"),
+        ({"home": {"ranker": "perhaps"}}, r"home: ranker: .*it is true, false, or a version .* \(got 'perhaps'\)"),
+        ({"home": {"ranker": "ranker-1/../../x"}}, "home: ranker: .*it is true, false, or a version"),
         ({"home": {"diversity": 2}}, "home: diversity: Input should be less than or equal to 1"),
         ({"home": {"fusion": {"navel": {}}}}, "SHOPGRAPH_SCENARIOS: home: fusion: navel: Unexpected"),
         ({"home": {"fusion": {"novel": {"weights": {"mine": -1}}}}}, r"home: fusion: novel\.weights\.mine: Input"),

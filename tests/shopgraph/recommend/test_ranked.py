@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +18,7 @@ from shopgraph.curation.doubt import WRONG, file_doubt, judge_doubt, last_of
 from shopgraph.dataset.purchases import Purchases
 from shopgraph.errors import ConfigurationError
 from shopgraph.evaluation import Scorer, recent_buyers
+from shopgraph.experiments.lifecycle import begin
 from shopgraph.graph.connection import Graph
 from shopgraph.publish import publish_release, rollback, serving
 from shopgraph.ranking.candidates import CandidateConfig
@@ -28,6 +31,7 @@ from shopgraph.recommend import page
 from shopgraph.recommend.answer import Item, Recommendations
 from shopgraph.recommend.candidate import Candidate
 from shopgraph.recommend.clock import Clock
+from shopgraph.recommend.experiment import AB, INTERLEAVING, Experiment, Variant
 from shopgraph.recommend.explanation import Reason
 from shopgraph.recommend.fusion import Blend, FusionConfig
 from shopgraph.recommend.query import QueryVectors
@@ -36,7 +40,7 @@ from shopgraph.recommend.ranked import LearnedFusion, joined
 from shopgraph.recommend.recommender import Recommender
 from shopgraph.recommend.retrieval import RecommendConfig
 from shopgraph.recommend.rules import Rule, add_rule
-from shopgraph.recommend.scenario import Scenario
+from shopgraph.recommend.scenario import Scenario, read_scenarios
 from shopgraph.recommend.standing import read_standing
 from shopgraph_cypher import load_queries
 
@@ -101,10 +105,10 @@ def shop(plant: Callable[..., Any], tmp_path: Path) -> Any:
     return planted
 
 
-def recommender(shop: Any) -> Recommender:
+def recommender(shop: Any, config: RecommendConfig | None = None) -> Recommender:
     folder = shop.registry.folder
     return Recommender(
-        shop.graph, Clock(shop.graph, "data"), QueryVectors(folder), learned=LearnedFusion(shop.graph, folder)
+        shop.graph, Clock(shop.graph, "data"), QueryVectors(folder), config, LearnedFusion(shop.graph, folder)
     )
 
 
@@ -123,6 +127,53 @@ def test_the_ranker_finds_the_taste_that_its_source_does_not_know(shop: Any) -> 
     answer = recommends.recommend("u_0", 3, exclude_owned=True)
     assert answer.versions["ranker"] == shop.ranker
     assert all(item.sources and item.reason.text for item in answer.items)
+
+
+def second_ranker(shop: Any) -> str:
+    """A version that is not published; it ranks upside down."""
+    kept = shop.registry.folder.parent / "second" / FOLDER
+    shutil.copytree(shop.registry.folder / shop.ranker / FOLDER, kept, dirs_exist_ok=True)
+    for card in kept.glob("*/ranker.json"):
+        card.write_text(json.dumps({**json.loads(card.read_text()), "spreads": [-1.0]}))
+    return str(shop.registry.save("ranker", shop.snapshot.id, {}, {}, {}, {FOLDER: kept}).id)
+
+
+def test_a_place_may_have_a_ranker_of_its_own(shop: Any) -> None:
+    other = second_ranker(shop)
+    recommends = recommender(shop, RecommendConfig(scenarios=read_scenarios({}, {"letter": {"ranker": other}})))
+    usual, there = (recommends.recommend("u_0", 20, True, scenario=place) for place in ("home", "letter"))
+    assert (usual.versions["ranker"], there.versions["ranker"]) == (shop.ranker, other)
+    scores = {item.id: item.score for item in usual.items}
+    assert {item.id: -item.score for item in there.items} == pytest.approx(scores)
+    assert scores[there.items[0].id] == min(scores.values()) < max(scores.values())
+
+
+def test_two_rankers_are_interleaved_and_each_explains_what_it_picked(shop: Any) -> None:
+    other = second_ranker(shop)
+    tried = Experiment(
+        "e-2", "rankers", "home", INTERLEAVING, (Variant("now"), Variant("next", 1.0, {"ranker": other}))
+    )
+    recommends = recommender(shop, RecommendConfig(scenarios=read_scenarios({}, {"letter": {"ranker": other}})))
+    alone = [recommends.recommend("u_0", 20, True, scenario=place, in_full=True) for place in ("home", "letter")]
+    begin(shop.graph, recommends.places, tried, by="ann@shop.example")
+    both = recommends.recommend("u_0", 6, True, scenario="home", in_full=True)
+    assert sorted(both.teams) == [0, 0, 0, 1, 1, 1]
+    for item, team in zip(both.items, both.teams, strict=True):
+        assert item.detail is not None
+        assert item.detail.features
+        (same,) = (other.detail for other in alone[team].items if other.id == item.id)
+        assert same is not None
+        assert item.detail.features == same.features
+
+
+def test_a_ranker_that_is_not_there_is_refused_for_a_place_and_for_an_experiment(shop: Any) -> None:
+    missing = "ranker-000000000000-0000"
+    with pytest.raises(ConfigurationError, match="ranker 'ranker-000000000000-0000': no such version"):
+        recommender(shop, RecommendConfig(scenarios=read_scenarios({}, {"home": {"ranker": missing}})))
+    recommends = recommender(shop)
+    variants = (Variant("now"), *(Variant(f"v{i}", 1.0, {"ranker": second_ranker(shop)}) for i in range(2)))
+    with pytest.raises(ConfigurationError, match="tries 2 rankers at most, this one 3"):
+        recommends.places.made(Experiment("e-3", "three", "home", AB, variants))
 
 
 def test_the_last_places_go_to_what_few_are_shown_and_pages_do_not_overlap(shop: Any) -> None:
