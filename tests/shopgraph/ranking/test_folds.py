@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shopgraph.dataset.purchases import WEEK_MS, Purchases
+from shopgraph.cli.demo.loop import CUT, TRAIN, VALIDATION
+from shopgraph.dataset.purchases import WEEK_MS, Purchases, to_ms
 from shopgraph.errors import InputError
 from shopgraph.ranking.folds import FoldConfig, make_folds
+from shopgraph.ranking.training import RankerConfig
 
 END_MS = 100 * WEEK_MS
 
@@ -28,6 +30,14 @@ def test_a_window_may_touch_the_end_but_not_cross_it() -> None:
         make_folds(END_MS, FoldConfig((8, 3), label_weeks=4))
     with pytest.raises(InputError, match="gap of at least 0"):
         make_folds(END_MS, FoldConfig((4,), gap_weeks=-1))
+
+
+def test_the_demo_learns_from_moments_up_to_week_40_and_from_no_week_that_selects() -> None:
+    assert (TRAIN.stop, VALIDATION.start) == (45, 45)
+    moments = [(to_ms(CUT) - fold.moment_ms) / WEEK_MS for fold in make_folds(to_ms(CUT), RankerConfig().folds)]
+    windows = [fold.labels_until_ms - to_ms(CUT) for fold in make_folds(to_ms(CUT), RankerConfig().folds)]
+    assert [44 - weeks for weeks in moments] == [28, 32, 36, 40]
+    assert max(windows) == 0
 
 
 def test_what_is_sold_in_the_gap_or_after_the_window_is_no_answer() -> None:

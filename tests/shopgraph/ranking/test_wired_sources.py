@@ -1,6 +1,6 @@
-"""What a fold's filters and graph vectors say is the same whatever was bought after the fold's moment.
+"""What a fold's filters, graph vectors and texts say is the same whatever was bought after the fold's moment.
 
-How many epochs the vectors are trained for is told by their version: here always one.
+How many epochs the graph vectors are trained for is told by their version: here always one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from shopgraph.dataset.purchases import to_ms
 from shopgraph.dataset.snapshot import Snapshot, write_snapshot
 from shopgraph.graph.connection import Graph
-from shopgraph.ranking.training import GRAPH, RankerConfig
+from shopgraph.ranking.training import GRAPH, TEXT, RankerConfig
 from shopgraph.registry import Registry
 from shopgraph.settings import Settings
 from shopgraph.tracking import RunLog, silent
@@ -25,6 +25,7 @@ from shopgraph.wiring_training import Training
 WEEKS_AFTER = 4
 GRAPH_CONFIG = {"cuts": {"count": 2, "spacing_weeks": 3, "supervision_weeks": 3}, "loop": {"epochs": 1}}
 """One epoch: there is nothing to choose, so that two shops are trained alike."""
+TEXT_CONFIG = {"tuning": {"steps": 4, "batch_pairs": 8}, "judged_pairs": 20, "judged_texts": 50, "exported": False}
 
 
 def with_another_future(snapshot: Snapshot, moment: datetime) -> Snapshot:
@@ -67,6 +68,20 @@ def test_no_source_of_a_fold_sees_what_was_bought_after_it(shop, training: Train
     assert one.keys() == other.keys() > {GRAPH, "ease", "page_rank"}
     for name in one:
         assert np.array_equal(one[name], other[name]), name
+
+
+def test_texts_of_a_fold_do_not_see_what_was_bought_after_it(shop, training: Training, tmp_path: Path) -> None:
+    moment = shop.snapshot.before - timedelta(weeks=WEEKS_AFTER)
+    users, found = np.arange(shop.snapshot.nodes["User"].num_rows), []
+    for name, snapshot in (("one", shop.snapshot), ("other", with_another_future(shop.snapshot, moment))):
+        kept = write_snapshot(snapshot, training.settings.snapshots)
+        version = training.train_text(kept.id, tmp_path / name / "text", TEXT_CONFIG)
+        sources = _Sources(training, kept, RankerConfig(), None, version, tmp_path / name, silent)
+        found.append({at: np.asarray(sources(to_ms(at))[TEXT](users)) for at in (moment, kept.before)})
+    one, other = found
+    assert np.array_equal(one[moment], other[moment])
+    assert np.ptp(one[moment]) > 0
+    assert not np.array_equal(one[shop.snapshot.before], other[shop.snapshot.before]), "each has learned what it saw"
 
 
 def test_vectors_of_the_moment_itself_are_taken_and_others_are_trained_anew(
