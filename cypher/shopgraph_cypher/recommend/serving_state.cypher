@@ -1,12 +1,12 @@
 // name: serving_state
 // mode: read
 // params: user, session, scenario, as_of, meaning, kind, limit, without, categories, min_price, max_price
-// returns: as_of, release, slots, versions, known_until, known, active, interest, seen, searches, disliked, hidden, has_variants, own, wrong, rules, experiments, length, items
+// returns: as_of, release, slots, versions, known_until, known, active, interest, seen, searches, disliked, hidden, has_variants, has_newcomers, own, wrong, rules, experiments, length, items
 // What a recommendation stands on: the moment before which events count, the release with its slots and versions by
 // family, the newest event that derived values and vectors carry, whether the user is known and has done anything before
 // then, the twenty products that the user or the session shows most interest in, strongest first, all that either shows
 // interest in, the three terms that either searched last, those whose last rating by either is below 3, those that either
-// has hidden, what the user bought, line by line (amounts are NaN where none is stated), whether any product says what it is a variant of,
+// has hidden, what the user bought, line by line (amounts are NaN where none is stated), whether any product says what it is a variant of, whether products came into the release's graph slot since it serves,
 // the relations that were judged wrong reasons, the rules in force and the experiment that runs at a place. Moments are seconds since 1970 UTC and nanoseconds.
 // `as_of` is null where the moment is just after the newest event of any source. `meaning` says, by relation type, what
 // an event weighs and for how many seconds it steers.
@@ -105,7 +105,8 @@ RETURN [as_of.epochSeconds, as_of.nanosecond] AS as_of, r.id AS release,
                  RETURN [at.epochSeconds, at.nanosecond] ORDER BY at DESC LIMIT 1 }[0] AS known_until,
        known,
        EXISTS { (u)-[b:PURCHASED|VIEWED]->(:Product) WHERE b.at < as_of } AS active,
-       interest, seen, searches, disliked, hidden, EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants, own,
+       interest, seen, searches, disliked, hidden, EXISTS { MATCH (v:Product) WHERE v.variant_of > '' } AS has_variants,
+       EXISTS { MATCH (:Slot {id: 'graph_' + r.graph_slot, has_newcomers: true}) } AS has_newcomers, own,
        COLLECT { MATCH (d:Doubt {verdict: 'wrong'}) RETURN d.id } AS wrong,
        COLLECT { MATCH (rule:Rule)
                  WHERE rule.ended_at IS NULL AND rule.starts <= datetime() AND (rule.ends IS NULL OR rule.ends > datetime())

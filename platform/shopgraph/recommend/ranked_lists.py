@@ -129,6 +129,7 @@ def _standing(found: Record) -> Standing:
         disliked=[],
         hidden=found["hidden"],
         has_variants=found["has_variants"],
+        has_newcomers=False,
         own=OwnLines(),
         wrong=frozenset(found["wrong"]),
         rules=[Rule(**rule) for rule in found["rules"]],

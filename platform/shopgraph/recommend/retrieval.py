@@ -23,8 +23,9 @@ from shopgraph.schema import RANKER
 
 EXPLORED_AMONG = 12
 """Times as many products as a page holds, among which those are that few are shown."""
-NEW_TO_ALL = "text_new_arrivals"
-"""The source of what nobody bought yet that knows a product as soon as it has a vector."""
+NEW_TO_ALL, NEAR_IN_GRAPH = "text_new_arrivals", "graph_neighbours"
+"""Sources that know a product as soon as it has a vector, a ranker only once it is trained again: of what nobody bought
+yet, and of what the user did not buy."""
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -88,26 +89,30 @@ class Retrieval:
             enough: how many of the best decide what is shown, where nothing chooses among more.
         """
         if self._learned is not None and way.ranker and step == "personal":
-            beside = [source for source in blend.sources if self._stands_beside(source, context)]
+            beside = [source for source in blend.sources if self._stands_beside(source, context, standing)]
             more = beside or self.explores(context["novel"])
             found = self._learned.products(standing, context, filters, None if more else enough)
             if found:
                 return joined(found, self._offered(self._learned, beside, context, standing), blend)
         return self.fused(blend, context, standing)
 
-    def _stands_beside(self, source: str, context: Mapping[str, Any]) -> bool:
+    def _stands_beside(self, source: str, context: Mapping[str, Any], standing: Standing) -> bool:
         """Whether a source joins what the ranker ranks: what is of this visit, new today, or a shop's own."""
-        new = source == NEW_TO_ALL and context["unbought_before"] is not None
-        return source in (IN_SESSION, IN_SEARCHES) or new or self.sources.own(source)
+        if source == NEAR_IN_GRAPH:
+            return context["novel"] and standing.has_newcomers
+        if source == NEW_TO_ALL:
+            return context["unbought_before"] is not None
+        return source in (IN_SESSION, IN_SEARCHES) or self.sources.own(source)
 
     def _offered(
         self, learned: LearnedFusion, sources: Sequence[str], context: Mapping[str, Any], standing: Standing
     ) -> dict[str, Sequence[Candidate | None]]:
-        """By source, what it offers; of what nobody bought yet only what the ranker can't know."""
+        """By source, what it offers; of what is new only what the ranker can't know."""
         found: dict[str, Sequence[Candidate | None]] = {}
         for source in sources:
             offered = self.sources.candidates(source, context, standing.slots)
-            found[source] = learned.unknown(offered, standing) if source == NEW_TO_ALL else offered
+            new = source in (NEW_TO_ALL, NEAR_IN_GRAPH)
+            found[source] = learned.unknown(offered, standing) if new else offered
         return found
 
     def best(

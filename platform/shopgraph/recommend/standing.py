@@ -52,6 +52,8 @@ class Standing:
     hidden: list[str]
     has_variants: bool
     """Whether any product says what it is a variant of."""
+    has_newcomers: bool
+    """Whether products were encoded since the release serves: its ranker can't know them."""
     own: OwnLines
     wrong: frozenset[str]
     """Relations that were judged wrong reasons, as `relation_id` names them."""
@@ -176,6 +178,7 @@ def standing_of(found: Record) -> Standing:
         disliked=found["disliked"],
         hidden=found["hidden"],
         has_variants=found["has_variants"],
+        has_newcomers=found["has_newcomers"],
         own=OwnLines(**found["own"]),
         wrong=frozenset(found["wrong"]),
         rules=[Rule(**rule) for rule in found["rules"]],

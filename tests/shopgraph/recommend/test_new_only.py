@@ -15,7 +15,7 @@ from shopgraph.dataset.hetero import to_hetero
 from shopgraph.dataset.purchases import Purchases
 from shopgraph.embed.message_graph import catalogue_matrix
 from shopgraph.evaluation import Scorer
-from shopgraph.publish import publish_release
+from shopgraph.publish import publish_release, serving
 from shopgraph.ranking.candidates import CandidateConfig
 from shopgraph.ranking.folds import FoldConfig
 from shopgraph.ranking.lambdamart import LambdaMartConfig
@@ -107,13 +107,35 @@ def test_the_own_kind_comes_first_and_nothing_that_anybody_bought_comes_at_all(s
     assert ("ranker" in by_ranker) == learned
 
 
-def test_what_came_after_the_ranker_was_trained_is_shown_by_its_text(shop: Any) -> None:
+def add_soup(shop: Any) -> None:
+    """One like the last that nobody bought, in its place in both embeddings."""
     shop.graph.driver.execute_query(
         "CYPHER 25 MATCH (p:Product {id: 's:soup96'})-[:IN_CATEGORY]->(c) "
         "CREATE (q:Product {id: 's:soup98'})-[:IN_CATEGORY]->(c) "
         "WITH p, q UNWIND [key IN keys(p) WHERE key <> 'id'] AS key SET q[key] = p[key]",
         database_=shop.graph.database,
     )
+
+
+def test_what_came_after_the_ranker_was_trained_is_among_what_the_user_does_not_own(shop: Any) -> None:
+    recommends = recommender(shop)
+    before = shown(recommends.recommend("u_0", 20, True))
+    add_soup(shop)
+    release = serving(shop.graph)
+    assert release is not None
+    slot = release.families["graph"].slot
+    shop.graph.driver.execute_query(
+        "MERGE (s:Slot {id: $id}) SET s.has_newcomers = true", id=f"graph_{slot}", database_=shop.graph.database
+    )
+    items = recommends.recommend("u_0", 20, True).items
+    (newest,) = [item for item in items if item.id == "s:soup98"]
+    assert newest.sources == ["graph_neighbours"]
+    assert [item.id for item in items if item.id != "s:soup98"] == before[: len(items) - 1]
+    assert "s:soup98" not in shown(recommends.recommend("u_1", 5, True)), "to who buys toys it comes late"
+
+
+def test_what_came_after_the_ranker_was_trained_is_shown_by_its_text(shop: Any) -> None:
+    add_soup(shop)
     items = recommender(shop).recommend("u_0", 4, new_only=True, in_full=True).items
     (newest,) = [item for item in items if item.id == "s:soup98"]
     assert set(newest.detail.sources) == {"text_new_arrivals"}
