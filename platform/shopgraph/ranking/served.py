@@ -25,7 +25,7 @@ FOLDER = "ranker"
 COLD = "cold"
 """The setting of products that nobody has bought yet."""
 MARKET, USERS, PRODUCTS = "market", "users.npy", "products.npy"
-BESIDE = 20
+BESIDE = 10
 """Candidates of the user, evenly apart, beside which it is told how far a product would fall."""
 NAMED_WITHIN = 20
 """Rank within which a source speaks for a product."""
@@ -195,7 +195,8 @@ class ServedRanker:
         if candidates is None or not gone:
             return {}
         asked = np.isin(candidates.products, _rows(known, products))
-        others = np.flatnonzero(~asked & ~np.isin(candidates.products, _rows(known, own.products)))
+        # whatever is asked about, the same: a list of many and an answer of few say the same of a product
+        others = np.flatnonzero(~np.isin(candidates.products, _rows(known, own.products)))
         others = others[np.linspace(0, len(others) - 1, min(BESIDE, len(others)), dtype=np.int64)]
         rows = np.concatenate([np.flatnonzero(asked), others])
         # one more user for each purchase, who bought all else: all are asked about at once

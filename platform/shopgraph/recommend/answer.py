@@ -10,6 +10,9 @@ from datetime import datetime
 from shopgraph.recommend.evidence import Facts
 from shopgraph.recommend.explanation import Reason, explain
 from shopgraph.recommend.fusion import Fused
+from shopgraph.recommend.governance import Chosen
+from shopgraph.recommend.page import Page
+from shopgraph.recommend.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -68,18 +71,32 @@ class Recommendations:
 
 
 def explained_items(
-    kept: Sequence[Fused], facts_of: Callable[[Fused], Facts | None], user_id: str, details: Mapping[str, Detail]
+    kept: Sequence[Fused],
+    facts_of: Callable[[Fused, Mapping[str, float]], Facts | None],
+    user_id: str,
+    details: Mapping[str, Detail],
+    in_full: bool = False,
 ) -> list[Item]:
     """What was chosen, each with its title and the reason why a user (none: "") is shown it.
 
     Args:
-        facts_of: what the graph says now of a product; None of one that left it.
+        facts_of: what the graph says now of a product, by how far it would fall without each purchase; None of one that
+            left it.
         details: by product, of those that have any; they choose the path of its reason.
+        in_full: whether they are told, too.
     """
     explained = []
     for item in kept:
-        facts, detail = facts_of(item), details.get(item.id)
+        detail = details.get(item.id, Detail())
+        facts = facts_of(item, detail.purchases)
         if facts is not None:
-            reason = explain(user_id, item, facts, detail.features if detail else {})
-            explained.append(Item(item.id, facts.title, item.score, list(item.sources), reason, detail))
+            reason, told = explain(user_id, item, facts, detail.features), detail if in_full else None
+            explained.append(Item(item.id, facts.title, item.score, list(item.sources), reason, told))
     return explained
+
+
+def answered(items: list[Item], page: Page, chosen: Chosen, standing: Standing, step: str) -> Recommendations:
+    """What was chosen and explained, with what it stands on."""
+    stands_on = (standing.release, standing.ranked_by(chosen.place.ways[0].ranker).versions, standing.as_of)
+    tried = chosen.tried([item.id for item in items])
+    return Recommendations(items, *stands_on, step, chosen.note, page.next_offset(chosen.kept), **tried)

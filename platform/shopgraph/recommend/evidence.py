@@ -71,20 +71,9 @@ def speakers(user_id: str, standing: Standing) -> list[str]:
 
 
 class Evidence:
-    """Read once an answer, see `reasons.cypher`.
+    """Read once an answer, see `reasons.cypher`."""
 
-    Args:
-        leanings: by item, how far it would fall without each purchase: what it leans on most speaks for it.
-    """
-
-    def __init__(
-        self,
-        graph: Graph,
-        user_id: str,
-        standing: Standing,
-        kept: Sequence[Fused],
-        leanings: Mapping[str, Mapping[str, float]] = {},
-    ) -> None:
+    def __init__(self, graph: Graph, user_id: str, standing: Standing, kept: Sequence[Fused]) -> None:
         denied, own = bought_wrongly(standing.wrong, user_id), speakers(user_id, standing)
         via = list(dict.fromkeys(item.via for item in kept if item.via is not None))
         items = list(dict.fromkeys(item.id for item in kept))
@@ -97,25 +86,28 @@ class Evidence:
         self._bought = standing.own.moments({*items, *via} - denied)
         self._viewed = frozenset(found["viewed"])
         self._wrong = standing.wrong
-        self._leanings = leanings
 
-    def of(self, item: Fused) -> Facts | None:
-        """None for a product that is no longer in the graph."""
+    def of(self, item: Fused, leanings: Mapping[str, float] = {}) -> Facts | None:
+        """None for a product that is no longer in the graph.
+
+        Args:
+            leanings: how far it would fall without each purchase, where that is known: what it leans on most speaks.
+        """
         fact = self._shown.get(item.id)
         if fact is None:
             return None
         times = self._bought.get(item.id, set())
         last = datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
-        return Facts(fact["title"], fact["popularity"], len(times), last, list(self._paths(item, fact)))
+        return Facts(fact["title"], fact["popularity"], len(times), last, list(self._paths(item, fact, leanings)))
 
-    def _paths(self, item: Fused, fact: Mapping[str, Any]) -> Iterator[Path]:
+    def _paths(self, item: Fused, fact: Mapping[str, Any], leanings: Mapping[str, float]) -> Iterator[Path]:
         by_relation: dict[str, list[Sequence[Any]]] = {BOUGHT_WITH: [(BOUGHT_WITH, item.id, None, None)]}
         for shared in fact["shared"]:
             by_relation.setdefault(shared[0], []).append(shared)
         for relation, ways in by_relation.items():
-            spoken = [(self._speaker(item, relation, way[1]), way) for way in ways]
+            spoken = [(self._speaker(item, relation, way[1], leanings), way) for way in ways]
             said = [
-                (-self._leaning(item, product), self._place.get(product, -1), product, way)
+                (-_leaning(leanings, product), self._place.get(product, -1), product, way)
                 for product, way in spoken
                 if product is not None
             ]
@@ -123,9 +115,9 @@ class Evidence:
                 _, _, product, (_, shared, name, key) = min(said, key=lambda one: one[:3])
                 between = None if relation == BOUGHT_WITH else shared
                 title, bond = self._titles[product], self._bond(product)
-                yield Path(relation, product, title, bond, between, name, key, self._leaning(item, product))
+                yield Path(relation, product, title, bond, between, name, key, _leaning(leanings, product))
 
-    def _speaker(self, item: Fused, relation: str, end: str) -> str | None:
+    def _speaker(self, item: Fused, relation: str, end: str, leanings: Mapping[str, float]) -> str | None:
         """What the item leans on most; else what its source named, where it leads there, or what was bought most."""
         lead, shared = (relation, end), None if relation == BOUGHT_WITH else end
         named = [item.via] if item.via and lead in self._leads.get(item.via, ()) else []
@@ -135,17 +127,18 @@ class Evidence:
             for product in leading
             if not (self._wrong and path_is_wrong(self._wrong, relation, product, item.id, shared))
         )
-        if item.id not in self._leanings:
+        if not leanings:
             return next(right, None)
-        return max(right, key=lambda product: self._leaning(item, product), default=None)
-
-    def _leaning(self, item: Fused, product: str) -> float:
-        return max(0.0, self._leanings.get(item.id, {}).get(product, 0.0))
+        return max(right, key=lambda product: _leaning(leanings, product), default=None)
 
     def _bond(self, product: str) -> str | None:
         if product in self._place or product in self._bought:
             return PURCHASED
         return "VIEWED" if product in self._viewed else None
+
+
+def _leaning(leanings: Mapping[str, float], product: str) -> float:
+    return max(0.0, leanings.get(product, 0.0))
 
 
 def _loudest(own: Sequence[str], leads: Mapping[str, set[tuple[str, ...]]]) -> dict[tuple[str, ...], list[str]]:

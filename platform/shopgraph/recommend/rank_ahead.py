@@ -11,6 +11,7 @@ from typing import Any
 from shopgraph.errors import PublishError
 from shopgraph.graph.connection import Graph, batched
 from shopgraph.lease import held
+from shopgraph.recommend.answer import Detail
 from shopgraph.recommend.evidence import Evidence
 from shopgraph.recommend.explanation import chosen_path
 from shopgraph.recommend.fusion import Fused
@@ -25,6 +26,8 @@ ACTIVE_WEEKS = 26
 """Who neither bought nor viewed anything for longer is ranked for when they come."""
 MOST_PRODUCTS = 5_000
 BATCH = 25
+Pool = tuple[Sequence[Fused], Mapping[str, Detail]]
+"""What a list is made of, and what each product of it rests on where that is known."""
 THREADS = 2
 """Half of the time of an answer is waiting for the graph."""
 
@@ -105,22 +108,22 @@ class _Lister:
         standing = read_standing(self._graph, self._as_of)
 
         def listed(product: str) -> dict[str, Any]:
-            pools = {LIKE_PRODUCT: self._recommender.ahead_like(product, standing)}
+            pools: Mapping[str, Pool] = {LIKE_PRODUCT: (self._recommender.ahead_like(product, standing), {})}
             return self._row(product, self.run, "", standing, pools)
 
         return list(asked.map(listed, ids))
 
     def _row(
-        self, owner: str, head: str, user_id: str, standing: Standing, pools: Mapping[str, Sequence[Fused]]
+        self, owner: str, head: str, user_id: str, standing: Standing, pools: Mapping[str, Pool]
     ) -> dict[str, Any]:
         """What is written of a user or product, the lists of all kinds explained by one read."""
-        evidence = Evidence(self._graph, user_id, standing, [item for pool in pools.values() for item in pool])
-        texts = {kind: "\n".join([head, *_lines(pool, evidence)]) for kind, pool in pools.items()}
+        evidence = Evidence(self._graph, user_id, standing, [item for pool, _ in pools.values() for item in pool])
+        texts = {kind: "\n".join([head, *_lines(*pool, evidence)]) for kind, pool in pools.items()}
         return {"id": owner, "lists": {f"{kind}_{self._slot}": text for kind, text in texts.items()}}
 
 
-def _lines(pool: Sequence[Fused], evidence: Evidence) -> Iterator[str]:
+def _lines(pool: Sequence[Fused], details: Mapping[str, Detail], evidence: Evidence) -> Iterator[str]:
     for item in pool:
-        facts = evidence.of(item)
+        facts = evidence.of(item, details[item.id].purchases if item.id in details else {})
         if facts is not None:
             yield line(item, facts, chosen_path(item, facts))

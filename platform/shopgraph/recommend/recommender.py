@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shopgraph.graph.connection import Graph
-from shopgraph.recommend.answer import Detail, Item, Recommendations, explained_items
+from shopgraph.recommend.answer import Detail, Recommendations, answered, explained_items
 from shopgraph.recommend.clock import Clock
 from shopgraph.recommend.evidence import Evidence
 from shopgraph.recommend.filters import ANYTHING, Filters
@@ -130,24 +130,28 @@ class Recommender:
             note = note or chosen.note
             if chosen.kept:
                 break
-        details = self._retrieval.details(page.cut(chosen.kept) if in_full else [], chosen.way_of, standing, context)
-        return self._answer(replace(chosen, note=note), page, standing, step, user_id, details)
+        details = self._retrieval.details(page.cut(chosen.kept), chosen.way_of, standing, context, in_full)
+        return self._answer(replace(chosen, note=note), page, standing, step, user_id, details, in_full)
 
-    def ahead(self, user_id: str, standing: Standing, exclude_owned: bool) -> list[Fused]:
-        """What `recommend` chooses from for a user outside a visit, before rules; nothing for who has no history."""
+    def ahead(self, user_id: str, standing: Standing, exclude_owned: bool) -> tuple[list[Fused], Mapping[str, Detail]]:
+        """What `recommend` chooses from for a user outside a visit, before rules, and what that rests on in brief.
+
+        Nothing for who has no history.
+        """
         if not standing.active:
-            return []
+            return [], {}
         left_out, session = standing.without(exclude_owned), standing.interest
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned}
         context = self._retrieval.context(standing, Page(USUAL).depth(standing.may_lose), **asked)
         blend = self.places.usual.blend("novel" if exclude_owned else "repeat", of_visit=standing.of_visit(session))
         fused = self._retrieval.ranked("personal", self.places.usual, blend, context, standing, ANYTHING)
-        return self._retrieval.best(fused, USUAL, {*left_out, *session, *standing.seen}, context, standing)[:MOST_ITEMS]
+        barred = {*left_out, *session, *standing.seen}
+        best = self._retrieval.best(fused, USUAL, barred, context, standing)[:MOST_ITEMS]
+        return best, self._retrieval.in_brief(best, standing, context) if exclude_owned else {}
 
     def ahead_like(self, product_id: str, standing: Standing) -> list[Fused]:
         """What `similar` chooses from, before rules."""
-        question = like_product(product_id)
-        depth = Page(USUAL).depth(standing.may_lose)
+        question, depth = like_product(product_id), Page(USUAL).depth(standing.may_lose)
         fused = self._about(question, depth, self.places.usual, standing, ANYTHING)
         return rerank(fused, MOST_ITEMS, question.without)
 
@@ -325,9 +329,9 @@ class Recommender:
             return None  # live, more from beyond the list would come, or move up
         if any(item.id not in listed.facts for item in kept):  # a rule has pinned it
             return None
-        items = explained_items(page.cut(kept), lambda item: listed.facts.get(item.id), user_id, {})
+        items = explained_items(page.cut(kept), lambda item, _: listed.facts.get(item.id), user_id, {})
         chosen = Chosen(Place((self.places.usual,), scenario), kept, note)
-        return _recommendations(items, page, chosen, listed.standing, step)
+        return answered(items, page, chosen, listed.standing, step)
 
     def _answer(
         self,
@@ -337,14 +341,9 @@ class Recommender:
         step: str,
         user_id: str = "",
         details: Mapping[str, Detail] = {},
+        in_full: bool = False,
     ) -> Recommendations:
-        cut, leanings = page.cut(chosen.kept), {product: detail.purchases for product, detail in details.items()}
-        evidence = Evidence(self._graph, user_id, standing, cut, leanings) if cut else None
-        items = explained_items(cut, evidence.of, user_id, details) if evidence else []
-        return _recommendations(items, page, chosen, standing, step)
-
-
-def _recommendations(items: list[Item], page: Page, chosen: Chosen, standing: Standing, step: str) -> Recommendations:
-    stands_on = (standing.release, standing.ranked_by(chosen.place.ways[0].ranker).versions, standing.as_of)
-    tried = chosen.tried([item.id for item in items])
-    return Recommendations(items, *stands_on, step, chosen.note, page.next_offset(chosen.kept), **tried)
+        cut = page.cut(chosen.kept)
+        evidence = Evidence(self._graph, user_id, standing, cut) if cut else None
+        items = explained_items(cut, evidence.of, user_id, details, in_full) if evidence else []
+        return answered(items, page, chosen, standing, step)

@@ -10,7 +10,7 @@ from typing import Any
 from shopgraph.graph.connection import Graph
 from shopgraph.recommend.answer import Detail
 from shopgraph.recommend.candidate import Candidate, Sources
-from shopgraph.recommend.evidence import speakers
+from shopgraph.recommend.evidence import SPEAKING, speakers
 from shopgraph.recommend.filters import ANYTHING, Filters
 from shopgraph.recommend.fusion import Blend, Fused, FusionConfig, fuse
 from shopgraph.recommend.page import Page
@@ -26,6 +26,8 @@ EXPLORED_AMONG = 12
 NEW_TO_ALL, NEAR_IN_GRAPH = "text_new_arrivals", "graph_neighbours"
 """Sources that know a product as soon as it has a vector, a ranker only once it is trained again: of what nobody bought
 yet, and of what the user did not buy."""
+SPEAKING_IN_BRIEF = 15
+"""Purchases of which an ordinary answer asks what rests on them; in full it asks of all that may speak."""
 MOST_REACH = 10_000
 """A vector index answers with no more."""
 
@@ -130,18 +132,37 @@ class Retrieval:
         return novel and self._config.exploration > 0 and self._learned is not None
 
     def details(
-        self, kept: Sequence[Fused], way_of: Callable[[str], Scenario], standing: Standing, context: Mapping[str, Any]
+        self,
+        kept: Sequence[Fused],
+        way_of: Callable[[str], Scenario],
+        standing: Standing,
+        context: Mapping[str, Any],
+        in_full: bool,
     ) -> dict[str, Detail]:
-        """What the place of each product rests on.
+        """What the place of each product rests on, or in brief: which of a few purchases, where none is shown again.
 
         Args:
             way_of: what offered a product.
         """
         found: dict[str, Detail] = {}
-        for ranker in {way_of(item.id).ranker for item in kept}:
-            by_it = [item for item in kept if way_of(item.id).ranker == ranker]
-            found |= self._details(by_it, standing.ranked_by(ranker), context)
+        for ranker in {way_of(item.id).ranker for item in kept} if in_full or context["novel"] else ():
+            by_it, by = [item for item in kept if way_of(item.id).ranker == ranker], standing.ranked_by(ranker)
+            found |= self._details(by_it, by, context) if in_full else self.in_brief(by_it, by, context)
         return found
+
+    def in_brief(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
+        """On which of the purchases made most each product rests, where the ranker speaks for it."""
+        leanings = self._leanings(kept, standing, context, SPEAKING_IN_BRIEF)
+        return {product: Detail(purchases=purchases) for product, purchases in leanings.items()}
+
+    def _leanings(
+        self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any], most: int
+    ) -> dict[str, dict[str, float]]:
+        # what another source brought before the ranker did is there for that source's reason
+        first = [item.id for item in kept if next(iter(item.shares), "") == RANKER]
+        if self._learned is None or not first:
+            return {}
+        return self._learned.leanings(standing, context, first, speakers(context["user"], standing)[:most])
 
     def _details(self, kept: Sequence[Fused], standing: Standing, context: Mapping[str, Any]) -> dict[str, Detail]:
         by_ranker = [item.id for item in kept if RANKER in item.shares]
@@ -149,9 +170,7 @@ class Retrieval:
         purchases: dict[str, dict[str, float]] = {}
         if self._learned is not None and by_ranker:
             features = self._learned.contributions(standing, context, by_ranker)
-            # what another source brought before the ranker did is there for that source's reason
-            first = [item.id for item in kept if next(iter(item.shares), "") == RANKER]
-            purchases = self._learned.leanings(standing, context, first, speakers(context["user"], standing))
+            purchases = self._leanings(kept, standing, context, SPEAKING)
         return {
             item.id: Detail(dict(item.shares), features.get(item.id, {}), purchases.get(item.id, {})) for item in kept
         }
