@@ -287,7 +287,7 @@ def test_in_full_features_sum_to_the_score_and_choose_the_path(shop: Any) -> Non
 
 
 def test_a_reason_starts_from_the_purchase_that_its_product_leans_on_most(shop: Any) -> None:
-    """A buyer of food has bought one toy now: toys lean on it, whatever else was bought more often; in brief as well."""
+    """A buyer of food has bought one toy now: toys lean on it, whatever else was bought more; in brief as well."""
     recommends = recommender(shop)
     at = shop.snapshot.before - timedelta(minutes=1)
     shop.graph.driver.execute_query(BUY, user="u_0", id="s:toy0", at=at, database_=shop.graph.database)
