@@ -6,10 +6,11 @@
 // family, the newest event that derived values and vectors carry, whether the user is known and has done anything before
 // then, the twenty products that the user or the session shows most interest in, strongest first, all that either shows
 // interest in, the three terms that either searched last, those whose last rating by either is below 3, those that either
-// has hidden, what the user bought, line by line (amounts are NaN where none is stated), whether any product says what it is a variant of, whether products came into the release's graph slot since it serves,
-// the relations that were judged wrong reasons, the rules in force and the experiment that runs at a place. Moments are seconds since 1970 UTC and nanoseconds.
-// `as_of` is null where the moment is just after the newest event of any source. `meaning` says, by relation type, what
-// an event weighs and for how many seconds it steers.
+// has hidden, what the user bought, line by line (amounts are NaN where none is stated), whether any product says what it
+// is a variant of, whether products came into the release's graph slot since it serves, the relations that were judged
+// wrong reasons, the rules in force and the experiment that runs at a place. Moments are seconds since 1970 UTC and
+// nanoseconds. `as_of` is null where the moment is just after the newest event of any source. `meaning` says, by relation
+// type, what an event weighs and for how many seconds it steers.
 // Where the serving release has a list of a `kind` that was ranked ahead for the user within two days, who has done nothing
 // since, the answer stands on that: of the user nothing is told but the first `limit` products of the list, of those that may be shown
 // now and pass, each with its line's parts, the names of what its reason goes through and whether that path is there now.
