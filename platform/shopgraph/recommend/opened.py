@@ -10,7 +10,8 @@ from typing import TypeVar
 
 Opened = TypeVar("Opened")
 VERSIONS = 2
-"""Kept open: the one that serves, and the one before while requests that it answers are still under way."""
+"""Kept open: the one that serves, and the one before while requests that it answers are still under way; or
+the two that an experiment compares."""
 
 
 def opened_once(open_folder: Callable[[Path], Opened]) -> Callable[[Path], Opened]:

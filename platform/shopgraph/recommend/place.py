@@ -56,8 +56,6 @@ class Places:
     Args:
         usual: of a place without a name of its own.
         named: by name.
-
-    Args:
         has_ranker: whether a version of a ranker is there.
 
     Raises:

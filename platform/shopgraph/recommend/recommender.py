@@ -110,17 +110,16 @@ class Recommender:
         place = self.places.at(scenario, standing.experiment, user_id or session_id, standing.as_of)
         filters = standing.within(filters, new_only)
         session = list(dict.fromkeys([*session, *standing.interest]))
-        of_visit = standing.of_visit(session)
         left_out = [*standing.without(exclude_owned), *filters.exclude]
         asked = {"user": user_id, "session": session, "without": left_out, "novel": exclude_owned, **filters.bounds}
         context = self._retrieval.context(standing, page.depth(filters.restrict or standing.may_lose), **asked)
         barred = {*left_out, *session, *standing.seen}
         enough = self._governance.enough(place, page, standing, session, filters, diversity)
         note = ""
-        for step, setting in standing.steps(exclude_owned, bool(of_visit), bool(filters.categories), new_only):
+        for step, setting in standing.steps(exclude_owned, session, bool(filters.categories), new_only):
             pools = []
             for way in place.ways:
-                blend, by = way.blend(setting, of_visit=of_visit), standing.ranked_by(way.ranker)
+                blend, by = way.blend(setting, of_visit=standing.of_visit(session)), standing.ranked_by(way.ranker)
                 standing.require_honest(as_of, blend)
                 fused = self._retrieval.ranked(step, way, blend, context, by, filters, enough)
                 fused, said = self._governance.filtered(fused, filters, context, standing)

@@ -145,7 +145,9 @@ class Retrieval:
             way_of: what offered a product.
         """
         found: dict[str, Detail] = {}
-        for ranker in {way_of(item.id).ranker for item in kept} if in_full or context["novel"] else ():
+        if not (in_full or context["novel"]):
+            return found
+        for ranker in {way_of(item.id).ranker for item in kept}:
             by_it, by = [item for item in kept if way_of(item.id).ranker == ranker], standing.ranked_by(ranker)
             found |= self._details(by_it, by, context) if in_full else self.in_brief(by_it, by, context)
         return found

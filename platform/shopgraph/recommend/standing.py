@@ -88,12 +88,12 @@ class Standing:
         return [name for name, start in ((IN_SESSION, session), (IN_SEARCHES, self.searches)) if start]
 
     def steps(
-        self, exclude_owned: bool, in_visit: bool, in_categories: bool = False, new_only: bool = False
+        self, exclude_owned: bool, session: Sequence[str], in_categories: bool = False, new_only: bool = False
     ) -> list[tuple[str, str]]:
         """The chain for who asks, see `Recommendations.step`, each with the setting whose blend answers it.
 
         Args:
-            in_visit: whether anything was looked at or typed lately.
+            session: products that the visit shows interest in.
             in_categories: whether some categories are asked for.
             new_only: what is asked for is what nobody has bought yet.
         """
@@ -102,7 +102,7 @@ class Standing:
         steps: list[tuple[str, str]] = []
         if self.active:
             steps.append(("personal", "novel" if exclude_owned else "repeat"))
-        if in_visit:
+        if self.of_visit(session):
             steps.append(("session", "session"))
         if self.known:
             steps.append(("segment", "segment"))
